@@ -315,7 +315,7 @@ async def _run(layout: Layout, settings: Settings, log_file: Path, read_only: st
     stopping = _stopping()
     with _pid_in(layout.pid_file):
         # While another process proves the journal, this one loads the rest of what it is made of.
-        proof = asyncio.ensure_future(tail_proof(layout.journal))
+        proof = asyncio.ensure_future(tail_proof(layout.journal, None if ground is None else ground.link.proceeds))
         await asyncio.sleep(0)
         try:
             with contextlib.nullcontext() if ground is None else ground.stages.stage("daemon's parts"):

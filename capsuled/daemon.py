@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 
 from capsuled.abilities import abilities, container_host, without_seccomp
 from capsuled.acting import act
+from capsuled.believed import clock_behind, host_believed_ns, host_time, or_last
 from capsuled.boot.ground import Ground
 from capsuled.boot.growth import Growth
 from capsuled.boot.stages import API
@@ -35,7 +37,7 @@ from capsuled.lan import interfaces, places, reaches_out
 from capsuled.layout import Layout
 from capsuled.logs.keeping import Logs
 from capsuled.machines import microvms_here, with_version
-from capsuled.memory import Snapshots
+from capsuled.memory import Snapshots, unheard
 from capsuled.name_server import NameServer
 from capsuled.power import Power
 from capsuled.readiness import tell_ready
@@ -114,10 +116,12 @@ async def run(
 
     try:
         with stage_of(system, "memory"):
-            memory = await open_memory(layout.journal, clock, proof, read_only, "" if system is None else system.slot)
+            slot, proceeds = ("", unheard) if system is None else (system.slot, system.link.proceeds)
+            memory = await open_memory(layout.journal, clock, proof, read_only, slot, proceeds)
             memory.side_log = open_side_log(layout.side_log)
-        memory.believed_ns = memory.machine.at
-        if system is not None:
+        if system is None:
+            memory.believed_ns = or_last(host_believed_ns, memory.reader, memory.machine.at)
+        else:
             system.knows_time(memory.reader, memory.machine.at)
             memory.believed_ns = system.believed_ns
         clock = SystemClock(memory.machine.at, memory.believed_ns)
@@ -167,7 +171,9 @@ async def _serve(
     about.bridge = settings.bridge
     about.pool = settings.pool
     fitted = None
-    if system is not None:
+    if system is None:
+        about.ask(partial(_behind, clock, engine, memory.machine.at))
+    else:
         system.introduce(about)
         fitted = _fitted(system, engine, memory, clock, about)
     if unfiltered:
@@ -226,6 +232,7 @@ async def _serve(
                 vault=vault,
                 seals=(seals := Seals(engine, vault)),
                 clock=clock,
+                judged_ns=host_time(memory.believed_ns) if system is None else clock.wall_ns,
                 about=about,
                 certificate=certificate,
                 power=None if system is None else Power(engine, system.link),
@@ -331,6 +338,12 @@ async def _metrics(house: House, settings: Settings) -> "MetricsServer | None":
 async def _shortage(journal: Journal) -> tuple[str, ...]:
     full = journal.shortage()
     return (full,) if full else ()
+
+
+async def _behind(clock: Clock, engine: Engine, before_ns: int) -> tuple[str, ...]:
+    """`before_ns`: when the last entry was written that this life of the daemon has found."""
+    behind = clock_behind(max(before_ns, engine.machine.at), time.time_ns(), clock.wall_ns())
+    return (behind,) if behind else ()
 
 
 async def _name_backend(about: About) -> None:

@@ -12,7 +12,6 @@ from capsuled.roles import Rule
 from capsuled.rpc import Refused
 from capsuled.session import ANONYMOUS, Session
 from capsuled.tokens import TokenRefused, check, read
-from journal.clock import Clock
 from journal.entry import LOCAL, SYSTEM, Actor
 from projections.refusals import Refusal, refused
 from projections.rights import may
@@ -65,15 +64,20 @@ class LocalDoor:
 
 
 class NetworkDoor:
-    """TLS: a token with every call. `operators` gives the keys that are enrolled now."""
+    """TLS: a token with every call. `operators` gives the keys that are enrolled now, `now_ns` the time by which tokens
+    are judged, in nanoseconds since the epoch."""
 
     def __init__(
-        self, capsule_id: str, operators: Callable[[], Mapping[str, Operator]], guard: ReplayGuard, clock: Clock
+        self,
+        capsule_id: str,
+        operators: Callable[[], Mapping[str, Operator]],
+        guard: ReplayGuard,
+        now_ns: Callable[[], int],
     ) -> None:
         self._capsule_id = capsule_id
         self._operators = operators
         self._guard = guard
-        self._clock = clock
+        self._now_ns = now_ns
 
     def proves(self, rule: Rule) -> bool:
         """A signature, but for what is open to all."""
@@ -115,7 +119,7 @@ class NetworkDoor:
         operator = operators.get(token.kid)
         if operator is None:
             raise TokenRefused("KEY_UNKNOWN", _unknown(operators), token.kid[:64] if token.kid.isprintable() else "")
-        now_s = self._clock.wall_ns() / 1e9
+        now_s = self._now_ns() / 1e9
         check(token, operator.public_key, self._capsule_id, now_s)
         claims = token.claims
         if not self._guard.take(operator.kid, claims.jti, claims.exp, now_s):

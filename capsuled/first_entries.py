@@ -7,6 +7,7 @@ import logging
 import os
 
 from capsuled import installed, restoring
+from capsuled.believed import set_back
 from capsuled.boot.ends import crashes, forget
 from capsuled.boot.system import MODE, System
 from capsuled.debug import left_over as debug_left_over
@@ -55,6 +56,7 @@ async def open_life(
     crashed = () if system is None else crashes()
     before = engine.machine.boot
     halted = before is not None and any(one.boot == before.boot for one in of_runs_noted)
+    turned = set_back(memory.machine.at, clock.wall_ns()) if system is None else ()
     opening = opening_events(engine.machine, clock, os.getpid(), "hosted" if system is None else MODE, halted)
     found = None
     if system is not None and fitted is not None:
@@ -65,7 +67,7 @@ async def open_life(
         engine.record(restored.events(engine.machine.seq), reserved=True, actor=restored.actor)
     # What was done meanwhile was done before this life: what a halt ended did not lose its power.
     engine.record(tuple(recovered(of_runs_noted, clock.boot_id)), reserved=True, actor=SYSTEM)
-    engine.record((*crashed, *opening, *moved, *reset), reserved=True, actor=SYSTEM)
+    engine.record((*crashed, *opening, *turned, *moved, *reset), reserved=True, actor=SYSTEM)
     for opened, event in begun:
         engine.record((event,), cause=opened, reserved=True, actor=SYSTEM)
     stray = False

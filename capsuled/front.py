@@ -130,6 +130,7 @@ class House(msgspec.Struct):
     vault: Vault
     seals: Seals
     clock: Clock
+    judged_ns: Callable[[], int]
     about: About
     certificate: Certificate
     begin_anew: Callable[[], None]
@@ -178,13 +179,14 @@ def make_doorway(house: House, rate: Rate | None = None) -> Doorway:
     house.about.ask(roster.warnings)
     guard = ReplayGuard()
     if memory.reader is not None:
-        take_over(guard, memory.reader, clock.wall_ns(), memory.believed_ns)
+        take_over(guard, memory.reader, house.judged_ns(), memory.believed_ns)
     return Doorway(roster, guard, live, Denials(engine, clock, rate))
 
 
 def take_over(guard: ReplayGuard, reader: Reader, now_ns: int, believed_ns: int) -> None:
     """Tokens that are too old now may be good again once the clock, which is fast, is set: it goes back to
-    `believed_ns` at most."""
+    `believed_ns` at most, or to what it is now. Where `now_ns` is less than the journal's entries have, these are read
+    as well: a token's own time is what counts."""
     since_ns = min(now_ns, believed_ns or now_ns)
     guard.remember(used_tokens(reader, since_ns), since_ns / 1e9)
 
@@ -192,7 +194,7 @@ def take_over(guard: ReplayGuard, reader: Reader, now_ns: int, believed_ns: int)
 def make_servers(house: House, doorway: Doorway, listen: Listen, limits: Limits = Limits()) -> Servers:
     """Bound, not yet serving. Raises OSError for an address that cannot be had."""
     about, clock = house.about, house.clock
-    network_door = NetworkDoor(about.identity.capsule_id, doorway.roster.operators, doorway.guard, clock)
+    network_door = NetworkDoor(about.identity.capsule_id, doorway.roster.operators, doorway.guard, house.judged_ns)
 
     def interceptor(door: LocalDoor | NetworkDoor) -> Interceptor:
         note, unknown = _noter(house.memory), house.memory.unknown

@@ -1,9 +1,9 @@
 """The head state at start: the newest snapshot, and the entries behind it folded on top. And the next snapshots.
 
-    python -m capsuled.memory DIRECTORY [--to SEQ] [--state]
+    python -m capsuled.memory DIRECTORY [--to SEQ] [--state] [--tell]
 
 folds the journal from its first entry in a process of its own, for `replay` and for a damaged journal, and prints one
-JSON line; with `--state` the encoded state follows.
+JSON line; with `--state` the encoded state follows, with `--tell` a dot precedes it for every stride that was folded.
 """
 
 import asyncio
@@ -31,6 +31,9 @@ from projections.views import VIEW, state_hash
 
 Leave = Callable[[int, bytes], None]
 """Takes a snapshot's entry and content."""
+Proceeds = Callable[[], None]
+"""Called as something comes on that may take minutes: whoever waits for it knows that it does not hang."""
+TELLING = b"."
 _PACKED = b"\x78"
 """How zlib begins, and no state."""
 
@@ -43,12 +46,23 @@ class Recalled(msgspec.Struct):
     frozen_by: str = ""
 
 
-def recall(reader: Reader, upto: int = LAST, *, proven: bool = False, leave: Leave | None = None) -> Recalled:
+def unheard() -> None:
+    """Nobody waits."""
+
+
+def recall(
+    reader: Reader,
+    upto: int = LAST,
+    *,
+    proven: bool = False,
+    leave: Leave | None = None,
+    proceeds: Proceeds = unheard,
+) -> Recalled:
     """The state as of the journal's end, or as of entry `upto`, by way of the newest whole snapshot before it.
 
     `proven`: another process has just proven what is read here (verify_apart), which is not done twice. `leave` takes
-    a snapshot for every stride that had to be folded: whoever asks next need not. Raises BrokenChain, BadBody,
-    MalformedEntry, and ContentGone where the fold would have to begin before what was removed.
+    a snapshot for every stride that had to be folded: whoever asks next need not. `proceeds` hears of each, too. Raises
+    BrokenChain, BadBody, MalformedEntry, and ContentGone where the fold would have to begin before what was removed.
     """
     found = reader.snapshot(FOLD_VERSION, upto)
     try:
@@ -64,22 +78,23 @@ def recall(reader: Reader, upto: int = LAST, *, proven: bool = False, leave: Lea
     values = reader.values(first, upto)
     try:
         entries = map(read, values) if proven else _whole(values, first, link)
-        if leave is not None:
-            _replay_leaving(entries, recalled.machine, leave)
-        else:
-            replay(entries, recalled.machine)
+        _replay_in_strides(entries, recalled.machine, leave, proceeds)
     except UnknownMust as unknown:
         recalled.frozen_by = str(unknown)
     return recalled
 
 
-def _replay_leaving(entries: Iterator[tuple[Header, Event | None]], machine: Machine, leave: Leave) -> None:
+def _replay_in_strides(
+    entries: Iterator[tuple[Header, Event | None]], machine: Machine, leave: Leave | None, proceeds: Proceeds
+) -> None:
     while True:
         before = machine.seq
         replay(itertools.islice(entries, STRIDE_ENTRIES), machine)
-        if machine.seq < before + STRIDE_ENTRIES:
+        if machine.seq == before:
             return
-        leave(machine.seq, packed(machine))
+        proceeds()
+        if leave is not None and machine.seq == before + STRIDE_ENTRIES:
+            leave(machine.seq, packed(machine))
 
 
 def packed(machine: Machine) -> bytes:
@@ -171,8 +186,8 @@ class Replayed(msgspec.Struct, frozen=True, omit_defaults=True):
     busy: str = ""
 
 
-def replay_journal(reader: Reader, upto: int = LAST) -> tuple[Replayed, Machine]:
-    """Fold everything again, the chain checked on the way."""
+def replay_journal(reader: Reader, upto: int = LAST, proceeds: Proceeds = unheard) -> tuple[Replayed, Machine]:
+    """Fold everything again, the chain checked on the way. `proceeds` hears of each stride."""
     began = time.perf_counter()
     machine, first, problem = Machine(), 1, ""
     try:
@@ -180,7 +195,7 @@ def replay_journal(reader: Reader, upto: int = LAST) -> tuple[Replayed, Machine]
         if problem:
             return _replayed(began, machine, first, problem)
         check_base(reader, machine, first)
-        replay(_whole(reader.values(first, upto), first, link), machine)
+        _replay_in_strides(_whole(reader.values(first, upto), first, link), machine, None, proceeds)
     except (UnknownMust, BadBody, MalformedEntry, BrokenChain, ContentGone) as error:
         problem = str(error)
     return _replayed(began, machine, first, problem)
@@ -192,10 +207,16 @@ def _replayed(began: float, machine: Machine, first: int, problem: str) -> tuple
     return Replayed(machine.seq, VIEW, state_hash(machine), entries, elapsed_us, problem), machine
 
 
+def _tell() -> None:
+    sys.stdout.buffer.write(TELLING)
+    sys.stdout.flush()
+
+
 def _main(arguments: list[str]) -> None:
+    tell = _tell if "--tell" in arguments else unheard
     upto = int(arguments[arguments.index("--to") + 1]) if "--to" in arguments else LAST
     try:
-        replayed, machine = replay_journal(Reader.open(Path(arguments[0])), upto)
+        replayed, machine = replay_journal(Reader.open(Path(arguments[0])), upto, tell)
     except JournalBusy as busy:
         replayed, machine = Replayed(0, VIEW, "", 0, 0, busy=str(busy)), Machine()
     sys.stdout.buffer.write(msgspec.json.encode(replayed) + b"\n")

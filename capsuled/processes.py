@@ -34,14 +34,15 @@ class CommandFailed(Exception):
         self.out = out
 
 
-async def run(*argv: str, stdin: bytes = b"") -> bytes:
-    """Run a command to its end on `stdin` and return its output. Raises CommandFailed."""
+async def run(*argv: str, stdin: bytes = b"", heard: Callable[[], None] | None = None) -> bytes:
+    """Run a command to its end on `stdin` and return its output. `heard`, instead of any `stdin`: called whenever some
+    of that comes. Raises CommandFailed."""
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
         *argv, stdout=pipe, stderr=pipe, stdin=pipe if stdin else asyncio.subprocess.DEVNULL
     )
     try:
-        out, err = await child.communicate(stdin or None)
+        out, err = await (child.communicate(stdin or None) if heard is None else _followed(child, heard))
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
@@ -51,6 +52,22 @@ async def run(*argv: str, stdin: bytes = b"") -> bytes:
         how = how_it_ended(child.returncode)
         raise CommandFailed(f"`{' '.join(argv)}`: {how}: {err.decode(errors='replace').strip()[-500:]}", out)
     return out
+
+
+async def _followed(child: asyncio.subprocess.Process, heard: Callable[[], None]) -> tuple[bytes, bytes]:
+    """As `communicate`: output and errors, and it has ended."""
+    assert child.stdout is not None and child.stderr is not None
+    complaints = asyncio.ensure_future(child.stderr.read())
+    pieces: list[bytes] = []
+    try:
+        while piece := await child.stdout.read(_LINE_BYTES):
+            heard()
+            pieces.append(piece)
+        err = await complaints
+    finally:
+        complaints.cancel()
+    await child.wait()
+    return b"".join(pieces), err
 
 
 async def outcome(*argv: str) -> tuple[int, str]:

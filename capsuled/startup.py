@@ -11,7 +11,7 @@ import msgspec
 
 from capsuled.condition import Condition, State
 from capsuled.examine import replay_apart
-from capsuled.memory import recall
+from capsuled.memory import Proceeds, recall, unheard
 from capsuled.processes import CommandFailed
 from capsuled.tokens import LIFE_S, SKEW_S
 from journal.clock import Clock
@@ -63,8 +63,8 @@ class ClosedLog:
 
 class Memory(msgspec.Struct):
     """The opened journal. `journal` is None where it must not be written, `reader` where it cannot even be read;
-    `side_log` where even that cannot be written. `believed_ns`: a moment that has passed, and that the clock is not set
-    behind; 0 where none is known."""
+    `side_log` where even that cannot be written. `believed_ns`: a moment that has passed by what the journal knows, see
+    believed.py; 0 where none is known."""
 
     machine: Machine
     state: State
@@ -88,30 +88,35 @@ class Memory(msgspec.Struct):
 
 
 async def open_memory(
-    directory: Path, clock: Clock, proof: Awaitable[Report | None], read_only: str = "", slot: str = ""
+    directory: Path,
+    clock: Clock,
+    proof: Awaitable[Report | None],
+    read_only: str = "",
+    slot: str = "",
+    proceeds: Proceeds = unheard,
 ) -> Memory:
     """Wait for the tail's proof by a process apart, then open; `read_only` says why nothing may be written, if nothing
-    may. `slot` is the system that writes, where there are several.
+    may. `slot` is the system that writes, where there are several. `proceeds` is called as the opening comes on.
 
     The directory is held by this process (environment.hold). Raises ForeignDirectory and UnknownFormat.
     """
     report = await proof
     if report is not None and not report.whole and not _is_foreign(report.findings[0].problem):
-        return await _salvaged(directory, report.findings[0].problem, slot)
+        return await _salvaged(directory, report.findings[0].problem, slot, proceeds)
     if read_only:
-        return _read_only(directory, JournalReadOnly(read_only))
+        return _read_only(directory, JournalReadOnly(read_only), proceeds)
     try:
         environment = Environment(directory, held=True)
     except JournalReadOnly as error:
-        return _read_only(directory, error)
+        return _read_only(directory, error, proceeds)
     except JournalDamaged as error:
-        return await _salvaged(directory, str(error), slot)
+        return await _salvaged(directory, str(error), slot, proceeds)
     reader = Reader(environment)
     try:
-        recalled = recall(reader, proven=True)
+        recalled = recall(reader, proven=True, proceeds=proceeds)
     except (BadBody, BrokenChain, MalformedEntry, ContentGone) as error:  # altered since it was looked at, a moment ago
         environment.close()
-        return await _salvaged(directory, str(error), slot)
+        return await _salvaged(directory, str(error), slot, proceeds)
     memory = Memory(recalled.machine, State(), environment, reader, snapshot_seq=recalled.snapshot_seq)
     if recalled.frozen_by:
         memory.state = State(Condition.FROZEN, recalled.frozen_by)
@@ -119,9 +124,9 @@ async def open_memory(
     try:
         memory.journal = Journal(environment, clock, slot=slot)
     except JournalReadOnly as error:
-        return _read_only(directory, error)
+        return _read_only(directory, error, proceeds)
     except JournalDamaged as error:
-        return await _salvaged(directory, str(error), slot)
+        return await _salvaged(directory, str(error), slot, proceeds)
     return memory
 
 
@@ -130,7 +135,7 @@ def _is_foreign(problem: str) -> bool:
     return "not a journal of Capsule's" in problem
 
 
-def _read_only(directory: Path, error: JournalReadOnly) -> Memory:
+def _read_only(directory: Path, error: JournalReadOnly, proceeds: Proceeds) -> Memory:
     state = State(Condition.READ_ONLY, str(error))
     log.error("%s", state.message)
     try:
@@ -138,7 +143,7 @@ def _read_only(directory: Path, error: JournalReadOnly) -> Memory:
     except JournalError:
         return Memory(Machine(), state)
     reader = Reader(environment)
-    return Memory(recall(reader, proven=True).machine, state, environment, reader)
+    return Memory(recall(reader, proven=True, proceeds=proceeds).machine, state, environment, reader)
 
 
 def open_side_log(path: Path) -> SideLog | None:
@@ -150,11 +155,12 @@ def open_side_log(path: Path) -> SideLog | None:
         return None
 
 
-async def _salvaged(directory: Path, problem: str, slot: str) -> Memory:
-    """As much of the state as the chain still proves. The pages are not touched by this process. `slot`: as above."""
+async def _salvaged(directory: Path, problem: str, slot: str, proceeds: Proceeds) -> Memory:
+    """As much of the state as the chain still proves. The pages are not touched by this process. `slot` and `proceeds`:
+    as above."""
     memory = Memory(Machine(), State())
     try:
-        replayed, memory.machine = await replay_apart(directory)
+        replayed, memory.machine = await replay_apart(directory, proceeds=proceeds)
         memory.environment = Environment(directory, readonly=True)
         memory.reader = ProvenReader(memory.environment, replayed.seq)
         known = f"What is shown is as of entry {replayed.seq}, the last that is proven"

@@ -1,7 +1,8 @@
 """What Linux can do and Python 3.11 has no words for. Everything raises OSError.
 
 By `_ctypes` alone: the package around it takes longer to import than all else that a payload waits for.
-Source: mount(2), open_tree(2), pivot_root(2), unshare(2), setns(2), prctl(2), capset(2), reboot(2), init_module(2).
+Source: mount(2), open_tree(2), pivot_root(2), unshare(2), setns(2), prctl(2), capset(2), reboot(2), init_module(2),
+adjtime(3).
 """
 
 import _ctypes
@@ -45,6 +46,7 @@ _open_tree, _move_mount = _function("open_tree"), _function("move_mount")
 _unshare, _setns, _sethostname = _function("unshare"), _function("setns"), _function("sethostname")
 _prctl, _capset, _prlimit = _function("prctl"), _function("capset"), _function("prlimit")
 _init_module, _reboot, _syncfs = _function("init_module"), _function("reboot"), _function("syncfs")
+_adjtime = _function("adjtime")
 
 
 def _check(result: int, what: str = "") -> int:
@@ -169,6 +171,12 @@ def load_module(image: bytes) -> None:
 def sync_of(fd: int) -> None:
     """All of the file system that `fd` is on is on its disk."""
     _check(_syncfs(fd))
+
+
+def slew_clock(behind_ns: int) -> None:
+    """The wall clock runs a little faster, or slower, until it has made up for so much; what was being made up for
+    before is forgotten."""
+    _check(_adjtime(struct.pack("qq", *divmod(behind_ns // 1_000, 1_000_000)), None))
 
 
 def power_off() -> None:

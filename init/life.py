@@ -3,7 +3,8 @@ whether the watchdog may be petted. Pure: every moment is handed in, in seconds 
 """
 
 START_S = 180.0
-"""From a start to the first word; on a slow machine Python alone takes a while."""
+"""From a start to the first word, and between words of a start that comes on; on a slow machine Python alone takes a
+while."""
 
 SILENCE_S = 45.0
 """Between words of a daemon that answers every ten seconds."""

@@ -2,7 +2,8 @@
 
 alive       the API has just answered
 ready       everything is up: what ends from now on was a daemon that worked
-wait N      nothing will be heard for N seconds at most (a long file system check); a later word takes that back
+wait N      nothing will be heard for N seconds at most (a long file system check; said again and again by a long fold
+            that comes on); a later word takes that back
 watchdog    the watchdog's driver is loaded
 poweroff    switch the machine off, in order
 reboot      the same, and on again

@@ -853,7 +853,7 @@ class DiskGrowthFailed(Event, frozen=True, omit_defaults=True, tag="disk.growth_
 
 
 class ClockStepped(Event, frozen=True, omit_defaults=True, tag="clock.stepped"):
-    """The machine's clock was set, by so much, as a server on the network told the time."""
+    """The machine's clock was set, by so much, as a server on the network told the time, or a hosted one's host."""
 
     EFFECT = "may"
 

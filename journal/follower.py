@@ -18,6 +18,9 @@ CHUNK_ENTRIES = 1_024
 STRIDE_ENTRIES = 4_096
 """So far apart are the snapshots that stay for who asks how it was: no moment is further than two of these from one."""
 NEWEST_KEPT = 3
+OTHERS_KEPT = 2
+"""Of so many other fold versions the newest one stays: the system that an update has replaced may have to start again,
+and would fold everything."""
 
 
 class Follower:
@@ -61,8 +64,8 @@ class Follower:
         return True
 
     def save_snapshot(self, fold_version: int, seq: int, encoded: bytes) -> None:
-        """Keep the newest few snapshots of this fold version, and of its others one a stride; those of other versions
-        go. Entry `seq` is written."""
+        """Keep the newest few snapshots of this fold version, and of its others one a stride; of other versions the
+        newest. Entry `seq` is written."""
         self._env.make_room(2 * len(encoded) + COMMIT_BYTES)
         with self._env.lmdb.begin(write=True) as txn:
             self._put_snapshot(txn, fold_version, seq, encoded)
@@ -83,5 +86,7 @@ class Follower:
         first_of_its_stride: dict[int, bytes] = {}
         for key in mine:
             first_of_its_stride.setdefault(int.from_bytes(key[4:], "big") // STRIDE_ENTRIES, key)
-        for key in set(keys) - {*mine[-NEWEST_KEPT:], *first_of_its_stride.values()}:
+        newest_of = {key[:4]: key for key in keys if not key.startswith(prefix)}
+        others = sorted(newest_of.values(), key=lambda key: key[4:])[-OTHERS_KEPT:]
+        for key in set(keys) - {*mine[-NEWEST_KEPT:], *first_of_its_stride.values(), *others}:
             txn.delete(key, db=database)

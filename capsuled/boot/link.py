@@ -3,7 +3,10 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
+
+from init.life import START_S
 
 log = logging.getLogger(__name__)
 
@@ -13,10 +16,12 @@ ANSWER_S = 5.0
 
 
 class InitLink:
-    """`fd` is the pipe's end; None where nobody listens, as in a test."""
+    """`fd` is the pipe's end; None where nobody listens, as in a test. `clock`: seconds that only run forwards."""
 
-    def __init__(self, fd: int | None) -> None:
+    def __init__(self, fd: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._fd = fd
+        self._clock = clock
+        self._proceeded_s = float("-inf")
 
     @classmethod
     def given(cls, environment: Mapping[str, str]) -> "InitLink":
@@ -33,6 +38,14 @@ class InitLink:
             os.write(self._fd, f"{line}\n".encode())
         except OSError as error:
             log.error("PID 1 does not hear `%s`: %s", line, error.strerror)
+
+    def proceeds(self) -> None:
+        """What a start waits for comes on, so it has the time of any start from here. Said now and then, however often
+        it is called: a journal that is proven and folded anew after an update may take longer than that in all."""
+        now_s = self._clock()
+        if now_s - self._proceeded_s >= ALIVE_S:
+            self._proceeded_s = now_s
+            self.say("wait", int(START_S))
 
     async def keep_alive(self, answers: Callable[[], Awaitable[object]]) -> None:
         """Say that the API answers for as long as it does, until cancelled. `answers` asks it, and raises where it does

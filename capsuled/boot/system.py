@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Literal
 
-from capsuled.believed import believed_ns
+from capsuled.believed import believed_ns, or_last
 from capsuled.boot.answering import answering
 from capsuled.boot.console import Console, Face, banner, keep_showing, merged
 from capsuled.boot.disks import disk_of
@@ -27,7 +27,7 @@ from capsuled.layout import Layout
 from capsuled.services.capsule import About
 from capsuled.state_disk import StateDisk
 from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
-from journal.entry import SYSTEM, MalformedEntry
+from journal.entry import SYSTEM
 from journal.errors import JournalError
 from journal.events import BootCompleted, ClockStepped, Event, MachineEndRequested, UplinkChanged
 from journal.reader import Reader
@@ -64,11 +64,7 @@ class System:
     def knows_time(self, reader: Reader | None, last_ns: int) -> None:
         """From the journal: entries of a boot with a wrong clock are no proof that their time has passed. Where it
         cannot be read so far back, its last entry is, which is from `last_ns`."""
-        try:
-            self.believed_ns = 0 if reader is None else believed_ns(reader)
-        except MalformedEntry as error:
-            log.warning("the last entry bounds what time is taken, though its clock may have been fast: %s", error)
-            self.believed_ns = last_ns
+        self.believed_ns = or_last(believed_ns, reader, last_ns)
 
     def introduce(self, about: About) -> None:
         """What `info` tells of it."""

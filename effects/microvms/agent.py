@@ -3,12 +3,13 @@
 Nobody but the agent can say that a guest is well as a machine, so it is asked every BEAT_S. One question may go lost in
 a daemon that was held up, or on a machine that has too much to do, and a guest killed for that loses what it was doing;
 one that hangs has already lost it. So it takes MISSES questions in a row, a minute, before its silence is reported.
-What it says is bounded before it is read, and its words are made fit to be shown.
+The same questions keep its clock. What it says is bounded before it is read, and its words are made fit to be shown.
 """
 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from google.protobuf.message import DecodeError
 from capsule.guest.v1 import guest_pb2 as pb
 from capsule.guest.v1 import guest_pb2_grpc
 from effects.errors import DriverError, DriverLacks, GuestFailed, NotRunning, RuntimeUnavailable
+from effects.microvms.guest_clock import behind_ns
 from effects.microvms.places import Key
 from effects.microvms.relay import Relay
 from effects.microvms.seemly import seemly
@@ -103,6 +105,7 @@ class Agent:
         self._stub: Any = None
         self._version = 0
         self._told = False
+        self._behind_ns = 0
         self._connecting = asyncio.Lock()
 
     @property
@@ -263,10 +266,19 @@ class Agent:
         """Until it has answered."""
         while True:
             try:
-                await self.call("Status", pb.StatusRequest(), BEAT_WAIT_S)
+                await self._ask_status()
                 return
             except DriverLacks:
                 return  # its first word was an answer, and there is nothing else that it could be asked
             except DriverError as error:
                 log.debug("no answer from the agent in %s: %s", self.key[0], error)
             await asyncio.sleep(AGAIN_S)
+
+    async def _ask_status(self) -> None:
+        # Told once: a guest that may have heard it, and has not answered, is looked at anew first.
+        request = pb.StatusRequest(clock_behind_ns=self._behind_ns)
+        self._behind_ns = 0
+        asked_ns = time.monotonic_ns()
+        status = await self.call("Status", request, BEAT_WAIT_S)
+        now_ns = time.time_ns()  # read first: whatever holds this up from here on counts as the answer's way
+        self._behind_ns = behind_ns(now_ns, time.monotonic_ns() - asked_ns, status.time_ns)

@@ -12,6 +12,7 @@ from capsule.guest.v1 import guest_pb2 as pb
 from capsule.guest.v1.guest_pb2_grpc import GuestServiceServicer
 from guest import cgroups
 from guest.service import secret_files
+from guest.service.clock import Clock
 from guest.service.copying import Copying
 from guest.service.execution import Execution
 from guest.service.freezing import Freezing
@@ -29,9 +30,10 @@ is open, the guest answers the daemon, which takes it for hung otherwise, and ca
 class Servicer(GuestServiceServicer):
     """All of them. `release` is ours; `long_calls` is for the server's threads, which must be more."""
 
-    def __init__(self, link: Link, release: str, long_calls: int = LONG_CALLS) -> None:
+    def __init__(self, link: Link, release: str, long_calls: int = LONG_CALLS, clock: Clock | None = None) -> None:
         self._link = link
         self._release = release
+        self._clock = clock or Clock()
         self._freezing = Freezing()
         self._agreed = False
         self._long_calls = long_calls
@@ -55,12 +57,13 @@ class Servicer(GuestServiceServicer):
     def Status(self, request: pb.StatusRequest, context: grpc.ServicerContext) -> pb.StatusResponse:
         """See the contract."""
         self._check(context)
+        self._clock.make_up(request.clock_behind_ns)
         return pb.StatusResponse(
             phase=pb.PHASE_STOPPING if self._link.stopping else pb.PHASE_RUNNING,
             uptime_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
             oom_kills=cgroups.oom_kills(),
             executions=self._link.alive,
-            time_ns=time.time_ns(),
+            time_ns=self._clock.now_ns(),
         )
 
     def Exec(

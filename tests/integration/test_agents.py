@@ -31,6 +31,8 @@ from tests.contract.exec_subjects import NextGuest, twin
 from tests.support.twin_guest import KEY, Reached, TwinGuest, reached
 from tests.support.until import until
 
+HOUR_NS = 3_600 * 10**9
+
 
 async def _no_step(point: str) -> None:
     await asyncio.sleep(0)
@@ -74,6 +76,36 @@ def test_an_agent_that_falls_silent_is_reported_once_and_a_missed_answer_is_not(
         await asyncio.sleep(0.3)
         assert len(made.silent) == 1 and len(service.asked) == asked
         assert "has not answered for" in made.silent[0]
+
+    run(tmp_path, service, suite)
+
+
+@pytest.mark.parametrize("behind_ns", [HOUR_NS, -HOUR_NS], ids=["behind", "ahead"])
+def test_a_guests_clock_that_is_off_is_put_right_by_the_next_beat_and_left_alone_then(
+    tmp_path: Path, hasty: None, monkeypatch: pytest.MonkeyPatch, behind_ns: int
+) -> None:
+    monkeypatch.setattr(agents, "BEAT_WAIT_S", 10.0)
+    service = guest()
+    service.behind_ns = behind_ns
+
+    async def suite(made: Reached) -> None:
+        await until(lambda: bool(service.told_ns))
+        assert abs(service.told_ns[0] - behind_ns) < 10**9
+        left_ns = service.behind_ns
+        assert left_ns is not None and abs(left_ns) < 10**9
+        asked = service.asked.count("Status")
+        await until(lambda: service.asked.count("Status") > asked + 5)
+        assert all(abs(told) < 10**9 for told in service.told_ns[1:])
+
+    run(tmp_path, service, suite)
+
+
+def test_a_guest_that_does_not_say_what_time_it_has_is_told_nothing(tmp_path: Path, hasty: None) -> None:
+    service = guest()
+
+    async def suite(made: Reached) -> None:
+        await until(lambda: service.asked.count("Status") > 5)
+        assert not service.told_ns
 
     run(tmp_path, service, suite)
 

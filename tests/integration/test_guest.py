@@ -5,6 +5,7 @@ import io
 import queue
 import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import pytest
 
 from capsule.guest.v1 import guest_pb2 as pb
 from capsule.guest.v1.guest_pb2_grpc import GuestServiceStub
+from effects.microvms.guest_clock import behind_ns
 from guest.service.servicer import LONG_CALLS
-from tests.support.guest_machine import GuestMachine, ext4, guest_machine, payload_disk, squashed
+from tests.support.guest_machine import BOOT_S, GuestMachine, ext4, guest_machine, payload_disk, squashed
 
 pytestmark = [pytest.mark.real, pytest.mark.needs("qemu-system-x86_64")]
 
@@ -121,6 +123,20 @@ def test_a_guest_says_who_it_is_and_which_versions_it_speaks(agent: GuestService
     status = agent.Status(pb.StatusRequest())
     assert status.phase == pb.PHASE_RUNNING and status.oom_kills == 0
     assert status.time_ns > 1_900_000_000_000_000_000
+
+
+def test_a_clock_that_is_years_ahead_is_the_machines_after_the_next_beat(agent: GuestServiceStub) -> None:
+    asked_ns = time.monotonic_ns()
+    said_ns = agent.Status(pb.StatusRequest()).time_ns
+    behind = behind_ns(time.time_ns(), time.monotonic_ns() - asked_ns, said_ns)
+    assert behind < -(10**9)
+    began_ns = time.time_ns()
+    status = agent.Status(pb.StatusRequest(clock_behind_ns=behind))
+    assert began_ns - BOOT_S * 10**9 < status.time_ns < time.time_ns() + BOOT_S * 10**9
+    told = int(sh(agent, "date +%s")[1])
+    assert abs(told - time.time()) < BOOT_S, "and the payload's"
+    fast = agent.Status(pb.StatusRequest(clock_behind_ns=500_000_000)).time_ns
+    assert abs(fast - time.time_ns()) < BOOT_S * 10**9, "the kernel takes what is little, too"
 
 
 def test_nothing_of_the_agents_is_within_reach(agent: GuestServiceStub) -> None:

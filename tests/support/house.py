@@ -197,6 +197,7 @@ class Standing:
             vault=vault,
             seals=Seals(engine, vault),
             clock=self.clock,
+            judged_ns=self.clock.wall_ns,
             about=About(identity, self.layout.state, memory.state),
             begin_anew=lambda: None,
             certificate=load_or_make_certificate(self.layout.certificate, identity.capsule_id),

@@ -6,6 +6,7 @@ It keeps to guest.proto as the real one does, so what the daemon does with an ag
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -29,7 +30,7 @@ KEY = Key("web", 7, 1)
 class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
     """The agent in the run KEY. What a test wants to have otherwise it sets: with a `script` that is all that it says
     to an exec. `asked` has the names of what was asked; `swallows` is how many of the next questions for its status get
-    no answer."""
+    no answer. Its clock is `behind_ns` behind; without one (None) it does not say what time it has."""
 
     def __init__(self, executor: Executor, copier: Copier | None = None) -> None:
         self.versions = (1, 1)
@@ -39,6 +40,8 @@ class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
         self.stats = pb.StatsResponse()
         self.mute = False
         self.swallows = 0
+        self.behind_ns: int | None = None
+        self.told_ns: list[int] = []
         self.script: tuple[pb.ExecServerMessage, ...] = ()
         self._executor = executor
         self._copier = copier
@@ -64,7 +67,12 @@ class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
             self.swallows -= 1
             await asyncio.Event().wait()
         await self._checked(context)
-        return pb.StatusResponse(phase=pb.PHASE_RUNNING)
+        if request.clock_behind_ns:
+            self.told_ns.append(request.clock_behind_ns)
+        if self.behind_ns is None:
+            return pb.StatusResponse(phase=pb.PHASE_RUNNING)
+        self.behind_ns -= request.clock_behind_ns
+        return pb.StatusResponse(phase=pb.PHASE_RUNNING, time_ns=time.time_ns() - self.behind_ns)
 
     async def Stats(self, request: pb.StatsRequest, context: Any) -> pb.StatsResponse:
         await self._noted("Stats")

@@ -60,12 +60,17 @@ def _overwrite(directory: Path, database: str) -> None:
     assert changed == 1
 
 
-def _started(directory: Path, slot: str = "") -> tuple[Condition, str, str, int]:
-    """(condition, its message, the operator's key, the snapshot gone by) of a start."""
+def _started(directory: Path, slot: str = "", words: list[str] | None = None) -> tuple[Condition, str, str, int]:
+    """(condition, its message, the operator's key, the snapshot gone by) of a start. `words` gets one for each that it
+    says on its way."""
+    told: list[str] = [] if words is None else words
 
     async def main() -> tuple[Condition, str, str, int]:
         with hold(directory):
-            memory = await open_memory(directory, SystemClock(), tail_proof(directory), slot=slot)
+            proof = tail_proof(directory, lambda: told.append("proves"))
+            memory = await open_memory(
+                directory, SystemClock(), proof, slot=slot, proceeds=lambda: told.append("folds")
+            )
             key = memory.machine.operators[KID].public_key if memory.machine.operators else ""
             if memory.journal is not None:
                 await memory.journal.close()
@@ -141,6 +146,19 @@ def test_what_lies_before_a_whole_snapshot_is_found_when_it_is_asked_for(tmp_pat
     reader = Reader.open(directory)
     assert reader.snapshot(FOLD_VERSION) is not None
     reader.close()
+
+
+def test_a_start_says_as_it_proves_and_folds_that_it_comes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What PID 1 hears of a daemon that has everything to fold, as after an update."""
+    monkeypatch.setattr("capsuled.memory.STRIDE_ENTRIES", 500)
+    directory, words = tmp_path / "journal", list[str]()
+    asyncio.run(_live(directory, 0))
+    assert _started(directory, words=words)[0] is Condition.OK
+    assert words[0] == "proves" and words[-ENTRIES // 500 :] == ["folds"] * (ENTRIES // 500)
+    words.clear()
+    _overwrite(directory, "facts")
+    assert _started(directory, words=words)[0] is Condition.DAMAGED
+    assert words[-1] == "folds", "what is still proven of a damaged one takes as long"
 
 
 def test_what_was_noted_while_the_journals_disk_was_missing_is_found_when_it_is_there_again(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from capsuled.believed import believed_ns
+from capsuled import believed
+from capsuled.believed import BEHIND_NS, believed_ns, clock_behind, host_believed_ns, host_time, set_back
 from capsuled.boot.console import banner
 from capsuled.boot.ground import Booted, Ground
 from capsuled.boot.ntp import bounds_of, judged
@@ -23,7 +24,7 @@ from capsuled.tokens import SKEW_S
 from journal.entry import LOCAL, Actor
 from journal.environment import Environment
 from journal.errors import JournalReadOnly
-from journal.events import CallAccepted, ClockStepped, DaemonStarted, OperatorEnrolled, UplinkChanged
+from journal.events import CallAccepted, ClockStepped, DaemonStarted, OperatorEnrolled, StreamOpened, UplinkChanged
 from journal.reader import Reader
 from projections.state import Machine
 from tests.support.clock import HandClock
@@ -136,6 +137,80 @@ def test_a_token_that_was_used_before_a_fast_boot_is_good_for_nothing_once_that_
     assert of(past, taken) == [False, False, True]
 
 
+YEAR = 365 * 24 * HOUR
+
+
+def test_what_stands_in_a_host_s_journal_at_a_time_to_come_is_believed_as_far_as_its_token(of: Any) -> None:
+    past = Past()
+    past.begins("right", NOW - HOUR)
+    past.is_called(NOW - HOUR, "early")
+    assert of(past, host_believed_ns) == NOW - HOUR - SKEW_S * S
+    past.add(CallAccepted("Test.Call", jti="one", token_exp=NOW // S + 60), actor=ANNA, at=NOW + YEAR)
+    assert of(past, host_believed_ns) == NOW + 60 * S - SKEW_S * S
+    past.add(StreamOpened("Test.Exec", jti="fast", token_exp=(NOW + YEAR) // S + 60), actor=ANNA, at=NOW + YEAR)
+    assert of(past, host_believed_ns) == NOW + YEAR - SKEW_S * S, "the client was on the same machine"
+    past.add(CallAccepted("Test.Call", jti="two", token_exp=NOW // S + 90), actor=ANNA, at=NOW + YEAR)
+    assert of(past, host_believed_ns) == NOW + 90 * S - SKEW_S * S
+
+
+def test_a_host_whose_calls_have_no_tokens_is_not_looked_through_for_one(
+    of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(believed, "LOOKED_AT", 3)
+    past = Past()
+    for number in range(2):
+        past.is_called(NOW + number * S, "", LOCAL)
+    assert of(past, host_believed_ns) == 0
+    for number in range(2, 5):
+        past.is_called(NOW + number * S, "", LOCAL)
+    assert of(past, host_believed_ns) == NOW + 2 * S
+
+
+def test_a_host_s_clock_is_believed_over_a_boot_that_was_fast_and_not_behind_what_is_read_back() -> None:
+    now_ns = NOW
+    judged = host_time(NOW + YEAR, lambda: now_ns)
+    assert judged() == NOW
+    now_ns = NOW + HOUR
+    assert judged() == NOW + HOUR
+    now_ns = NOW - HOUR
+    assert judged() == NOW
+    judged = host_time(NOW - 3 * HOUR, lambda: now_ns)
+    now_ns = NOW - 2 * HOUR
+    assert judged() == NOW - 2 * HOUR, "its owner may set it back"
+    now_ns = NOW - 4 * HOUR
+    assert judged() == NOW - 3 * HOUR
+
+
+@pytest.mark.parametrize("fast", [YEAR, 0], ids=["entries of a time to come", "entries of their own time"])
+@pytest.mark.parametrize("set_to", [0, HOUR, -HOUR, -YEAR], ids=["right", "later", "an hour back", "a year back"])
+def test_no_token_that_acted_on_a_host_is_taken_again_whatever_its_clock_says(of: Any, fast: int, set_to: int) -> None:
+    used = [(f"used {number}", NOW + number * S) for number in range(0, 7_200, 600)]
+    past = Past()
+    for jti, at in used:
+        past.add(CallAccepted("Test.Call", jti=jti, token_exp=at // S + 60), actor=ANNA, at=at + fast)
+        past.goes_on(at + fast)
+
+    def taken(reader: Reader) -> list[str]:
+        guard, now_ns = ReplayGuard(), used[-1][1] + S
+        known = host_believed_ns(reader)
+        judged = host_time(known, lambda: now_ns)
+        take_over(guard, reader, judged(), known)
+        now_ns += set_to
+        good = [(jti, at // S + 60) for jti, at in used if at // S + 60 + SKEW_S >= judged() / S]
+        return [jti for jti, expiry in good if guard.take("kid", jti, expiry, judged() / S)]
+
+    assert of(past, taken) == []
+
+
+def test_a_host_is_told_of_a_clock_that_is_behind_its_journal_and_what_follows() -> None:
+    assert clock_behind(NOW + 60 * S, NOW, NOW) == ""
+    said = clock_behind(NOW + YEAR, NOW, NOW + 7)
+    assert "says 2027-01-15 08:00:00 UTC, and the journal has an entry from 2028-01-15 08:00:00 UTC" in said
+    assert "timedatectl" in said and said.endswith("and times in the history run back once")
+    stands = clock_behind(NOW + YEAR, NOW, NOW + YEAR)
+    assert "entries get that time until" in stands
+
+
 def ground() -> Ground:
     """What a boot leaves, of which little is asked."""
     nothing: Any = None
@@ -173,3 +248,9 @@ def test_the_console_says_that_the_disk_is_read_only_and_the_time_is_not_known(t
     problems = ("the state's disk is read-only: so", "the time is not known: so")
     face = System(ground())._face(engine, engine.machine, about, False, "", *problems)
     assert [line for line in banner(face).splitlines() if "!" in line] == [f"  ! {one}" for one in problems]
+
+
+def test_a_hosted_life_says_that_its_clock_went_back_but_not_for_a_minute() -> None:
+    (turned,) = set_back(10 * BEHIND_NS, BEHIND_NS)
+    assert (turned.by_ms, turned.server) == (-9 * 60_000, "its host")
+    assert set_back(2 * BEHIND_NS, BEHIND_NS) == set_back(BEHIND_NS, 5 * BEHIND_NS) == ()

@@ -3,7 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from capsuled.processes import narrated
+import pytest
+
+from capsuled.processes import CommandFailed, narrated, run
 from tests.support.until import until
 
 
@@ -23,5 +25,23 @@ def test_given_up_it_ends_with_all_that_it_runs(tmp_path: Path) -> None:
         await asyncio.wait((working,))
         stat = Path(f"/proc/{said[0]}/stat")
         await until(lambda: not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_who_waits_for_all_of_its_output_hears_whenever_some_of_it_comes() -> None:
+    heard: list[None] = []
+
+    async def main() -> None:
+        assert await run("sh", "-c", "echo one; sleep 0.2; echo two", heard=lambda: heard.append(None)) == b"one\ntwo\n"
+        assert len(heard) == 2
+        assert await run("sh", "-c", "head -c 1000000 /dev/zero >&2", heard=lambda: None) == b""
+        with pytest.raises(CommandFailed, match="exit 3: why") as failed:
+            await run("sh", "-c", "echo some; echo why >&2; exit 3", heard=lambda: None)
+        assert failed.value.out == b"some\n"
+        working = asyncio.ensure_future(run("sleep", "1000", heard=lambda: None))
+        await asyncio.sleep(0.1)
+        working.cancel()
+        await asyncio.wait((working,))
 
     asyncio.run(asyncio.wait_for(main(), 30))

@@ -199,7 +199,7 @@ def knock(storehouse: Storehouse, context: Context, *, streams: bool) -> asyncio
         "capsule.v1.VolumeService",
         {"Create": grpc.unary_unary_rpc_method_handler(storehouse.volumes.Create), "Watch": handler},
     )
-    door = NetworkDoor(CAPSULE, lambda: engine.machine.operators, ReplayGuard(), clock)
+    door = NetworkDoor(CAPSULE, lambda: engine.machine.operators, ReplayGuard(), clock.wall_ns)
     interceptor = Interceptor(
         methods, door, engine, Denials(engine, clock), LiveStreams(), lambda *read: None, clock, Limits(), Heads(None)
     )

@@ -1,6 +1,7 @@
 """The agent's service on a socket of its own: what lasts is bounded and leaves room for what is short, and what nobody
 hears any more holds nothing."""
 
+import errno
 import os
 import threading
 import time
@@ -17,12 +18,14 @@ import pytest
 from capsule.guest.v1 import guest_pb2 as pb
 from capsule.guest.v1 import guest_pb2_grpc
 from guest import cgroups
+from guest.service.clock import Clock
 from guest.service.execution import Execution
 from guest.service.link import Introduction, Link, Process
 from guest.service.servicer import Servicer
 
 BOUND = 3
 WAIT_S = 30.0
+HOUR_NS = 3_600 * 10**9
 
 
 class QuietLink:
@@ -66,6 +69,27 @@ class QuietLink:
         pass
 
 
+class WrongClock(Clock):
+    """One that is an hour behind, unless told otherwise. What slewing would make up for is noted only."""
+
+    def __init__(self, may_be_set: bool = True) -> None:
+        super().__init__()
+        self.behind_ns = HOUR_NS
+        self.slewed: list[int] = []
+        self._may_be_set = may_be_set
+
+    def now_ns(self) -> int:
+        return time.time_ns() - self.behind_ns
+
+    def _set(self, time_ns: int) -> None:
+        if not self._may_be_set:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        self.behind_ns = time.time_ns() - time_ns
+
+    def _slew(self, behind_ns: int) -> None:
+        self.slewed.append(behind_ns)
+
+
 class Client:
     """The daemon's end."""
 
@@ -105,10 +129,15 @@ class Client:
 
 
 @pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+def clock() -> WrongClock:
+    return WrongClock()
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: WrongClock) -> Iterator[Client]:
     monkeypatch.setattr(cgroups, "oom_kills", lambda: 0)
     server = grpc.server(ThreadPoolExecutor(BOUND + 1))
-    servicer = Servicer(cast(Link, QuietLink()), "1", BOUND)
+    servicer = Servicer(cast(Link, QuietLink()), "1", BOUND, clock)
     guest_pb2_grpc.add_GuestServiceServicer_to_server(servicer, server)
     server.add_insecure_port(f"unix:{tmp_path / 'agent'}")
     server.start()
@@ -133,6 +162,30 @@ def test_a_guest_with_as_many_execs_as_it_carries_refuses_more_and_answers(clien
         (said,) = copies
         assert said.refused.reason == "GUEST_BUSY"
     assert client.stub.Status(pb.StatusRequest(), timeout=WAIT_S).phase == pb.PHASE_RUNNING
+
+
+def status(client: Client, behind_ns: int) -> int:
+    """The guest's clock, once it was told how far it is behind."""
+    return int(client.stub.Status(pb.StatusRequest(clock_behind_ns=behind_ns), timeout=WAIT_S).time_ns)
+
+
+def test_a_clock_that_is_far_off_is_set_before_it_is_told_and_little_is_made_up_for_slowly(
+    client: Client, clock: WrongClock
+) -> None:
+    assert status(client, 0) < time.time_ns() - HOUR_NS // 2, "a daemon that does not say sets nothing"
+    assert abs(time.time_ns() - status(client, HOUR_NS)) < WAIT_S * 10**9
+    assert abs(time.time_ns() + HOUR_NS - status(client, HOUR_NS)) < WAIT_S * 10**9
+    assert abs(time.time_ns() - status(client, -HOUR_NS)) < WAIT_S * 10**9
+    for little in (10**9, -60_000_000):
+        status(client, little)
+    assert clock.slewed == [10**9, -60_000_000] and abs(clock.behind_ns) < 10**9
+
+
+def test_a_clock_that_may_not_be_set_is_told_of_once_and_ends_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    clock = WrongClock(may_be_set=False)
+    for _ in range(2):
+        clock.make_up(HOUR_NS)
+    assert capfd.readouterr().err == "capsule-guest: the clock cannot be set: Operation not permitted\n"
 
 
 def test_what_has_ended_or_was_cancelled_gives_its_place_back(client: Client) -> None:

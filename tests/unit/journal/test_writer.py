@@ -221,9 +221,23 @@ def test_the_newest_few_snapshots_of_the_newest_fold_are_kept_and_of_the_others_
             journal.save_snapshot(2, seq, lambda seq=seq: f"at {seq}".encode())  # type: ignore[misc]
 
     reader = written(tmp_path / "journal", work)
-    assert reader.snapshots() == (10, 30, 40, 50)
+    assert sorted(reader.snapshots()) == [5, 10, 30, 40, 50]
     newest, last = reader.snapshot(2), reader.last()
-    assert last is not None and newest == Snapshot(50, last.hash, b"at 50") and reader.snapshot(1) is None
+    assert last is not None and newest == Snapshot(50, last.hash, b"at 50")
+    reader.close()
+
+
+def test_the_newest_snapshot_of_the_two_folds_before_stays_for_who_goes_back_to_one(tmp_path: Path) -> None:
+    async def work(journal: Journal) -> None:
+        journal.append([Draft(STOP, LOCAL)] * 50)
+        # By seq and not by version, which is a checksum: 9 and 2 are the latest that were here before 4.
+        for version, seq in ((7, 5), (7, 6), (9, 10), (9, 11), (2, 20), (2, 21), (4, 30)):
+            journal.save_snapshot(version, seq, lambda: b"state")
+
+    reader = written(tmp_path / "journal", work)
+    found = {version: reader.snapshot(version) for version in (7, 9, 2, 4)}
+    assert {version: one and one.seq for version, one in found.items()} == {7: None, 9: 11, 2: 21, 4: 30}
+    assert len(reader.snapshots()) == 3
     reader.close()
 
 

@@ -45,8 +45,10 @@ class HelloResponse(_message.Message):
     def __init__(self, version: _Optional[int] = ..., version_min: _Optional[int] = ..., version_max: _Optional[int] = ..., release: _Optional[str] = ..., name: _Optional[str] = ..., uid: _Optional[int] = ..., run: _Optional[int] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("clock_behind_ns",)
+    CLOCK_BEHIND_NS_FIELD_NUMBER: _ClassVar[int]
+    clock_behind_ns: int
+    def __init__(self, clock_behind_ns: _Optional[int] = ...) -> None: ...
 
 class StatusResponse(_message.Message):
     __slots__ = ("phase", "uptime_ns", "oom_kills", "executions", "time_ns")

@@ -1,4 +1,5 @@
-"""For how long PID 1 is told to wait: for an hour while a file system is looked at, and no longer."""
+"""For how long PID 1 is told to wait: for an hour while a file system is looked at, and no longer; and on and on while
+what a start waits for comes on."""
 
 import asyncio
 import os
@@ -9,10 +10,10 @@ import pytest
 from capsuled.boot import bring_up
 from capsuled.boot.bring_up import LONGEST_S, storage_up
 from capsuled.boot.errors import StorageFailed
-from capsuled.boot.link import InitLink
+from capsuled.boot.link import ALIVE_S, InitLink
 from capsuled.boot.stages import Stages
 from capsuled.boot.storage import Mounted
-from init.life import START_S
+from init.life import START_S, Life
 from init.words import Listener
 
 MOUNTED = Path("/proc")
@@ -63,3 +64,28 @@ def test_a_boot_is_waited_for_while_its_file_systems_are_checked_and_no_longer(
 
 def test_a_daemon_that_finds_its_state_mounted_has_the_time_of_any_start(monkeypatch: pytest.MonkeyPatch) -> None:
     assert heard(monkeypatch, MOUNTED) == ["checks"]
+
+
+def test_a_start_that_comes_on_is_never_taken_for_a_hung_one_and_one_that_stands_still_is() -> None:
+    reading, writing = os.pipe()
+    life, listener, now_s = Life(), Listener(), 0.0
+    link = InitLink(writing, lambda: now_s)
+    life.starts(now_s)
+    os.set_blocking(reading, False)
+    words = 0
+    while now_s < 5 * START_S:
+        link.proceeds()
+        try:
+            said = listener.heard(os.read(reading, 4096))
+        except BlockingIOError:
+            said = []
+        for word, number in said:
+            life.hears(now_s, word, number)
+        words += len(said)
+        assert life.may_pet(now_s)
+        now_s += 1.0
+    assert words <= 5 * START_S / ALIVE_S + 1, "not at each call"
+    last_s = now_s
+    assert last_s + START_S - ALIVE_S - 1 <= (life.hung_at() or 0) <= last_s + START_S
+    os.close(reading)
+    os.close(writing)
