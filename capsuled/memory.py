@@ -21,8 +21,8 @@ from journal.codec import BadBody, BrokenChain, UnknownMust, decode, read, read_
 from journal.entry import UNREADABLE, Header, MalformedEntry
 from journal.errors import ContentGone, HistoryCut, JournalBusy, JournalDamaged
 from journal.events import Event
-from journal.follower import STRIDE_ENTRIES
 from journal.reader import LAST, Reader
+from journal.strides import STRIDE_ENTRIES, kept
 from journal.writer import Journal
 from projections.encoding import decode_state, encode_state
 from projections.fold import FOLD_VERSION, replay
@@ -47,7 +47,7 @@ def recall(reader: Reader, upto: int = LAST, *, proven: bool = False, leave: Lea
     """The state as of the journal's end, or as of entry `upto`, by way of the newest whole snapshot before it.
 
     `proven`: another process has just proven what is read here (verify_apart), which is not done twice. `leave` takes
-    a snapshot for every stride that had to be folded: whoever asks next need not. Raises BrokenChain, BadBody,
+    the snapshots that stay of what had to be folded: whoever asks next need not. Raises BrokenChain, BadBody,
     MalformedEntry, and ContentGone where the fold would have to begin before what was removed.
     """
     found = reader.snapshot(FOLD_VERSION, upto)
@@ -65,7 +65,7 @@ def recall(reader: Reader, upto: int = LAST, *, proven: bool = False, leave: Lea
     try:
         entries = map(read, values) if proven else _whole(values, first, link)
         if leave is not None:
-            _replay_leaving(entries, recalled.machine, leave)
+            _replay_leaving(entries, recalled.machine, set(reader.snapshots(FOLD_VERSION)), leave)
         else:
             replay(entries, recalled.machine)
     except UnknownMust as unknown:
@@ -73,13 +73,18 @@ def recall(reader: Reader, upto: int = LAST, *, proven: bool = False, leave: Lea
     return recalled
 
 
-def _replay_leaving(entries: Iterator[tuple[Header, Event | None]], machine: Machine, leave: Leave) -> None:
+def _replay_leaving(
+    entries: Iterator[tuple[Header, Event | None]], machine: Machine, stand: set[int], leave: Leave
+) -> None:
+    """`stand` are the entries at which there are snapshots already: among old ones not every stride's stays."""
     while True:
         before = machine.seq
         replay(itertools.islice(entries, STRIDE_ENTRIES), machine)
         if machine.seq < before + STRIDE_ENTRIES:
             return
-        leave(machine.seq, packed(machine))
+        stand.add(machine.seq)
+        if machine.seq in kept(stand):
+            leave(machine.seq, packed(machine))
 
 
 def packed(machine: Machine) -> bytes:

@@ -11,13 +11,11 @@ from journal.environment import CURSOR_KEY, Environment
 from journal.reader import BASE_KEY, Reader, index_prefix, objects_in
 from journal.snapshot import Snapshot, pack_snapshot
 from journal.space import COMMIT_BYTES
+from journal.strides import kept
 
 LAG_ENTRIES = 4_096
 FAR_ENTRIES = 65_536
 CHUNK_ENTRIES = 1_024
-STRIDE_ENTRIES = 4_096
-"""So far apart are the snapshots that stay for who asks how it was: no moment is further than two of these from one."""
-NEWEST_KEPT = 3
 
 
 class Follower:
@@ -61,8 +59,8 @@ class Follower:
         return True
 
     def save_snapshot(self, fold_version: int, seq: int, encoded: bytes) -> None:
-        """Keep the newest few snapshots of this fold version, and of its others one a stride; those of other versions
-        go. Entry `seq` is written."""
+        """Keep the newest few snapshots of this fold version, and of its others one a stride (journal/strides.py);
+        those of other versions go. Entry `seq` is written."""
         self._env.make_room(2 * len(encoded) + COMMIT_BYTES)
         with self._env.lmdb.begin(write=True) as txn:
             self._put_snapshot(txn, fold_version, seq, encoded)
@@ -79,9 +77,6 @@ class Follower:
         txn.put(prefix + place, pack_snapshot(snapshot), db=database)
         with txn.cursor(database) as cursor:
             keys = [bytes(key) for key in cursor.iternext(values=False)]
-        mine = [key for key in keys if key.startswith(prefix)]
-        first_of_its_stride: dict[int, bytes] = {}
-        for key in mine:
-            first_of_its_stride.setdefault(int.from_bytes(key[4:], "big") // STRIDE_ENTRIES, key)
-        for key in set(keys) - {*mine[-NEWEST_KEPT:], *first_of_its_stride.values()}:
+        stay = kept(int.from_bytes(key[4:], "big") for key in keys if key.startswith(prefix))
+        for key in set(keys) - {prefix + seq.to_bytes(8, "big") for seq in stay}:
             txn.delete(key, db=database)
