@@ -16,6 +16,8 @@ from journal.strides import kept
 LAG_ENTRIES = 4_096
 FAR_ENTRIES = 65_536
 CHUNK_ENTRIES = 1_024
+DROPPED_AT_ONCE = 16
+"""Their pages are told of in the transaction that frees them, which has to fit into what is left of a full disk."""
 
 
 class Follower:
@@ -80,3 +82,19 @@ class Follower:
         stay = kept(int.from_bytes(key[4:], "big") for key in keys if key.startswith(prefix))
         for key in set(keys) - {prefix + seq.to_bytes(8, "big") for seq in stay}:
             txn.delete(key, db=database)
+
+    def drop_spare(self) -> bool:
+        """Let go of a few snapshots, the oldest first; of each fold version the newest stays, with which the next start
+        begins. False when there was none to let go of: then all pages of those before may be used again."""
+        self._env.make_room(COMMIT_BYTES)
+        with self._env.lmdb.begin(write=True) as txn:
+            database = self._env.db["snapshots"]
+            with txn.cursor(database) as cursor:
+                keys = [bytes(key) for key in cursor.iternext(values=False)]
+            newest = {key[:4]: key for key in keys}
+            spare = [key for key in keys if key != newest[key[:4]]]
+            for key in spare[:DROPPED_AT_ONCE]:
+                txn.delete(key, db=database)
+            # Something is written in any case: what a transaction frees is not the next one's, but the one's behind it.
+            txn.put(CURSOR_KEY, self._cursor.to_bytes(8, "big"), db=self._env.db["follower"])
+        return bool(spare)

@@ -296,8 +296,8 @@ class Reader:
         return {header.type: header.version for header in headers if header.effect_on_state == "must"}
 
     def snapshots(self, fold_version: int | None = None) -> tuple[int, ...]:
-        """The entries at which snapshots stand, of one fold version or of any. Their contents, which are megabytes each,
-        are not read."""
+        """The entries at which snapshots stand, of one fold version or of any. Their contents are not read: they are
+        megabytes each."""
         prefix = b"" if fold_version is None else fold_version.to_bytes(4, "big")
         keys = self._scan_back("snapshots", prefix, prefix + b"\xff" * 12)
         return tuple(reversed([int.from_bytes(key[4:], "big") for key in keys]))

@@ -208,7 +208,10 @@ def test_a_reader_that_was_closed_goes_on_where_it_was_and_tells_of_what_went_me
         reader.since(made.now_ms - 10)
         reader.close()
         remove(made.directory, 7, 1)
-        gone = Piece(OUT, b"", 9, late=True, dropped=7, whole=True), Piece(ERR, b"", 9, late=True, dropped=6, whole=True)
+        gone = (
+            Piece(OUT, b"", 9, late=True, dropped=7, whole=True),
+            Piece(ERR, b"", 9, late=True, dropped=6, whole=True),
+        )
         assert tuple(reader.pieces(timed=True, final=True, now_ms=9)) == gone
         assert not tuple(reader.pieces(timed=True, final=True, now_ms=10)), "it is told of once"
 
