@@ -21,8 +21,8 @@ from journal.codec import BadBody, BrokenChain, UnknownMust, decode, read, read_
 from journal.entry import UNREADABLE, Header, MalformedEntry
 from journal.errors import ContentGone, HistoryCut, JournalBusy, JournalDamaged
 from journal.events import Event
-from journal.follower import STRIDE_ENTRIES
 from journal.reader import LAST, Reader
+from journal.strides import STRIDE_ENTRIES, kept
 from journal.writer import Journal
 from projections.encoding import decode_state, encode_state
 from projections.fold import FOLD_VERSION, replay
@@ -61,8 +61,9 @@ def recall(
     """The state as of the journal's end, or as of entry `upto`, by way of the newest whole snapshot before it.
 
     `proven`: another process has just proven what is read here (verify_apart), which is not done twice. `leave` takes
-    a snapshot for every stride that had to be folded: whoever asks next need not. `proceeds` hears of each, too. Raises
-    BrokenChain, BadBody, MalformedEntry, and ContentGone where the fold would have to begin before what was removed.
+    the snapshots that stay of what had to be folded: whoever asks next need not. `proceeds` hears of each stride.
+    Raises BrokenChain, BadBody, MalformedEntry, and ContentGone where the fold would have to begin before what was
+    removed.
     """
     found = reader.snapshot(FOLD_VERSION, upto)
     try:
@@ -78,22 +79,32 @@ def recall(
     values = reader.values(first, upto)
     try:
         entries = map(read, values) if proven else _whole(values, first, link)
-        _replay_in_strides(entries, recalled.machine, leave, proceeds)
+        stand = () if leave is None else reader.snapshots(FOLD_VERSION)
+        _replay_in_strides(entries, recalled.machine, proceeds, leave, stand)
     except UnknownMust as unknown:
         recalled.frozen_by = str(unknown)
     return recalled
 
 
 def _replay_in_strides(
-    entries: Iterator[tuple[Header, Event | None]], machine: Machine, leave: Leave | None, proceeds: Proceeds
+    entries: Iterator[tuple[Header, Event | None]],
+    machine: Machine,
+    proceeds: Proceeds,
+    leave: Leave | None = None,
+    stand: Iterable[int] = (),
 ) -> None:
+    """`stand` are the entries at which there are snapshots already: among old ones not every stride's stays."""
+    standing = set(stand)
     while True:
         before = machine.seq
         replay(itertools.islice(entries, STRIDE_ENTRIES), machine)
         if machine.seq == before:
             return
         proceeds()
-        if leave is not None and machine.seq == before + STRIDE_ENTRIES:
+        if leave is None or machine.seq < before + STRIDE_ENTRIES:
+            continue
+        standing.add(machine.seq)
+        if machine.seq in kept(standing):
             leave(machine.seq, packed(machine))
 
 
@@ -195,7 +206,7 @@ def replay_journal(reader: Reader, upto: int = LAST, proceeds: Proceeds = unhear
         if problem:
             return _replayed(began, machine, first, problem)
         check_base(reader, machine, first)
-        _replay_in_strides(_whole(reader.values(first, upto), first, link), machine, None, proceeds)
+        _replay_in_strides(_whole(reader.values(first, upto), first, link), machine, proceeds)
     except (UnknownMust, BadBody, MalformedEntry, BrokenChain, ContentGone) as error:
         problem = str(error)
     return _replayed(began, machine, first, problem)

@@ -11,16 +11,16 @@ from journal.environment import CURSOR_KEY, Environment
 from journal.reader import BASE_KEY, Reader, index_prefix, objects_in
 from journal.snapshot import Snapshot, pack_snapshot
 from journal.space import COMMIT_BYTES
+from journal.strides import kept
 
 LAG_ENTRIES = 4_096
 FAR_ENTRIES = 65_536
 CHUNK_ENTRIES = 1_024
-STRIDE_ENTRIES = 4_096
-"""So far apart are the snapshots that stay for who asks how it was: no moment is further than two of these from one."""
-NEWEST_KEPT = 3
 OTHERS_KEPT = 2
 """Of so many other fold versions the newest one stays: the system that an update has replaced may have to start again,
 and would fold everything."""
+DROPPED_AT_ONCE = 16
+"""Their pages are told of in the transaction that frees them, which has to fit into what is left of a full disk."""
 
 
 class Follower:
@@ -64,8 +64,8 @@ class Follower:
         return True
 
     def save_snapshot(self, fold_version: int, seq: int, encoded: bytes) -> None:
-        """Keep the newest few snapshots of this fold version, and of its others one a stride; of other versions the
-        newest. Entry `seq` is written."""
+        """Keep the newest few snapshots of this fold version, and of its others one a stride (journal/strides.py); of
+        other versions the newest. Entry `seq` is written."""
         self._env.make_room(2 * len(encoded) + COMMIT_BYTES)
         with self._env.lmdb.begin(write=True) as txn:
             self._put_snapshot(txn, fold_version, seq, encoded)
@@ -82,11 +82,24 @@ class Follower:
         txn.put(prefix + place, pack_snapshot(snapshot), db=database)
         with txn.cursor(database) as cursor:
             keys = [bytes(key) for key in cursor.iternext(values=False)]
-        mine = [key for key in keys if key.startswith(prefix)]
-        first_of_its_stride: dict[int, bytes] = {}
-        for key in mine:
-            first_of_its_stride.setdefault(int.from_bytes(key[4:], "big") // STRIDE_ENTRIES, key)
+        stay = kept(int.from_bytes(key[4:], "big") for key in keys if key.startswith(prefix))
         newest_of = {key[:4]: key for key in keys if not key.startswith(prefix)}
         others = sorted(newest_of.values(), key=lambda key: key[4:])[-OTHERS_KEPT:]
-        for key in set(keys) - {*mine[-NEWEST_KEPT:], *first_of_its_stride.values(), *others}:
+        for key in set(keys) - {prefix + seq.to_bytes(8, "big") for seq in stay} - set(others):
             txn.delete(key, db=database)
+
+    def drop_spare(self) -> bool:
+        """Let go of a few snapshots, the oldest first; of each fold version the newest stays, with which the next start
+        begins. False when there was none to let go of: then all pages of those before may be used again."""
+        self._env.make_room(COMMIT_BYTES)
+        with self._env.lmdb.begin(write=True) as txn:
+            database = self._env.db["snapshots"]
+            with txn.cursor(database) as cursor:
+                keys = [bytes(key) for key in cursor.iternext(values=False)]
+            newest = {key[:4]: key for key in keys}
+            spare = [key for key in keys if key != newest[key[:4]]]
+            for key in spare[:DROPPED_AT_ONCE]:
+                txn.delete(key, db=database)
+            # Something is written in any case: what a transaction frees is not the next one's, but the one's behind it.
+            txn.put(CURSOR_KEY, self._cursor.to_bytes(8, "big"), db=self._env.db["follower"])
+        return bool(spare)

@@ -4,7 +4,8 @@ Nobody waits for it: what stands in the front log is durable, and is read from t
 gathered, at once when three quarters of the log are full, after a minute in any case, and along with whatever else
 makes it write: reads for the audit stream, a snapshot. LMDB's transaction is durable before the log's place is used
 again, so between whatever steps a crash comes, the next start finds every entry in one of the two. Indexes and
-snapshots are the follower's; a snapshot that cannot be kept is a cache less.
+snapshots are the follower's; a snapshot that cannot be kept is a cache less, and where the disk gives no more, those
+that are kept make way for entries.
 """
 
 import logging
@@ -79,6 +80,12 @@ class Retain(NamedTuple):
     done: Future[None]
 
 
+class MakeWay(NamedTuple):
+    """The disk gives no more space: snapshots that can be done without leave theirs to entries."""
+
+    done: Future[None]
+
+
 class Moved(NamedTuple):
     """What came of a transaction: how large LMDB's file is in use, and which part of the claims is in that now."""
 
@@ -86,7 +93,7 @@ class Moved(NamedTuple):
     claimed_bytes: int
 
 
-Job = Wake | Reads | Snapshot | Through | Retain
+Job = Wake | Reads | Snapshot | Through | Retain | MakeWay
 
 
 class Mover:
@@ -110,6 +117,10 @@ class Mover:
         self._moved = 0
         self._since_s: float | None = None
         """When the oldest entry that is not moved was first seen."""
+        self._spare = True
+        """Whether there may be snapshots that can be done without."""
+        self._way: Future[None] = Future()
+        self._way.set_result(None)
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal-mover", daemon=True)
 
@@ -157,6 +168,14 @@ class Mover:
         self._jobs.put(job)
         job.done.result()
 
+    def make_way(self) -> Future[None]:
+        """Have snapshots that can be done without let go of. From the loop; done where there are none, or no room even
+        for that."""
+        if self._spare and self._way.done():
+            self._way = Future()
+            self._jobs.put(MakeWay(self._way))
+        return self._way
+
     def join(self) -> None:
         """Wait for the end, which Wake.CLOSE brings about. Blocking."""
         self._thread.join()
@@ -192,7 +211,7 @@ class Mover:
     def _refuse(self, job: Job, error: BaseException) -> None:
         """Whoever waits for this job or a later one is told."""
         while job is not Wake.CLOSE:
-            if isinstance(job, Through | Retain):
+            if isinstance(job, Through | Retain | MakeWay):
                 job.done.set_exception(OSError(str(error)))
             job = self._jobs.get()
 
@@ -212,6 +231,9 @@ class Mover:
             case Retain():
                 self._move_all()
                 self._retain(job)
+            case MakeWay():
+                self._make_way()
+                job.done.set_result(None)
 
     def _retain(self, job: Retain) -> None:
         """Room for it is asked for beforehand: what is cut frees pages only once that is durable. A cut is what helps a
@@ -310,5 +332,19 @@ class Mover:
             content = snapshot.encoded()
             if self._space.extend(self._env.used_bytes + 2 * len(content)):
                 self._follower.save_snapshot(snapshot.fold_version, snapshot.seq, content)
+                self._spare = True
+                if self._space.reason:
+                    self._make_way()
         except Exception:  # whatever it is, the entries stand, and the next start folds a few more of them
             log.exception("the snapshot at entry %d could not be kept", snapshot.seq)
+
+    def _make_way(self) -> None:
+        """In steps that each fit into what the journal has left: it is less than what is kept for a commit of entries,
+        and gives back more than it takes."""
+        try:
+            while self._space.granted >= self._env.used_bytes + retention.STEP_BYTES:
+                if not self._follower.drop_spare():
+                    self._spare = False
+                    return
+        except lmdb.Error:  # it is for want of room that they go, and may be that they cannot
+            log.exception("snapshots could not make way for entries")

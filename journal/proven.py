@@ -47,7 +47,7 @@ class ProvenReader(Reader):
         """See Reader."""
         return dict(sorted(Counter(stored.header.type for stored in self.entries()).items()))
 
-    def snapshots(self) -> tuple[int, ...]:
+    def snapshots(self, fold_version: int | None = None) -> tuple[int, ...]:
         """None that can be trusted."""
         return ()
 

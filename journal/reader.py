@@ -295,9 +295,12 @@ class Reader:
         headers = (stored.header for stored in newest if stored is not None)
         return {header.type: header.version for header in headers if header.effect_on_state == "must"}
 
-    def snapshots(self) -> tuple[int, ...]:
-        """The entries at which snapshots stand, of any fold version."""
-        return tuple(int.from_bytes(key[4:], "big") for key, _ in self._scan("snapshots", b"", b"\xff"))
+    def snapshots(self, fold_version: int | None = None) -> tuple[int, ...]:
+        """The entries at which snapshots stand, of one fold version or of any. Their contents are not read: they are
+        megabytes each."""
+        prefix = b"" if fold_version is None else fold_version.to_bytes(4, "big")
+        keys = self._scan_back("snapshots", prefix, prefix + b"\xff" * 12)
+        return tuple(reversed([int.from_bytes(key[4:], "big") for key in keys]))
 
     def snapshot(self, fold_version: int, upto: int = LAST) -> Snapshot | None:
         """The newest snapshot of this fold version at or before `upto` that is as it was stored and stands on the

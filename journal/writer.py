@@ -13,6 +13,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 
 import lmdb
@@ -35,6 +36,9 @@ from journal.snapshot import Snapshot as Kept
 from journal.space import COMMIT_BYTES, FRAME_BYTES, Space, room_for
 
 AUDIT_FLUSH_S = 1.0
+WAY_S = 1.0
+"""So long the loop itself waits for snapshots to make way, before an entry is refused: once each time the disk fills,
+and only where it filled faster than the mover worked."""
 
 log = logging.getLogger(__name__)
 
@@ -144,16 +148,29 @@ class Journal:
     def _claim(self, size: int, reserved: bool, largest: int = 0) -> None:
         """Blocks for `size` more bytes are the journal's own already, or JournalFull. `largest`: of the bodies."""
         need = self._used_bytes + self._claimed_bytes + size
-        if self._space.extend(need):
+        owned = self._space.extend(need)
+        if owned and not self._space.reason:
             return
-        if reserved and self._space.has_reserve(need):
+        way = self._mover.make_way()
+        under_way = not way.done()
+        if owned or (reserved and self._space.has_reserve(need)):
             return
-        if largest + FRAME_BYTES <= PAGE_BYTES and self._fits_between(size, reserved):
-            return
+        if largest + FRAME_BYTES <= PAGE_BYTES:
+            if self._fits_between(size, reserved):
+                return
+            if under_way and self._waited_for(way) and self._fits_between(size, reserved):
+                return
         raise JournalFull(
             f"the disk under {self._env.directory} gives the journal no more space ({self._space.reason}): nothing was "
             "changed. Free space there; stop and delete still work"
         )
+
+    def _waited_for(self, way: Future[None]) -> bool:
+        try:
+            way.result(WAY_S)
+        except (TimeoutError, OSError):
+            return False
+        return True
 
     def _fits_between(self, size: int, reserved: bool) -> bool:
         """Whether free pages among those in use take what fits on one. LMDB's file never gets smaller: after a dead

@@ -21,13 +21,14 @@ READ_BYTES: Final = 1 << 18
 
 class Piece(msgspec.Struct, frozen=True):
     """A part of a log. `at_ms` and `late` are those of its lines' ends, where times were asked for. `dropped`: instead
-    of data, so many bytes that are gone."""
+    of data, so many bytes that are gone; `whole`: with all of the run's log."""
 
     stream: int
     data: bytes
     at_ms: int = 0
     late: bool = False
     dropped: int = 0
+    whole: bool = False
 
 
 class RunReader:
@@ -42,11 +43,14 @@ class RunReader:
         self._index = -1
         self._at = dict.fromkeys(streams, 0)
         self._limits: dict[int, int] = {}
+        self._had: dict[int, int] = {}
+        """How far what was closed could be read: who opens it again may find it gone."""
         self._cursor = Cursor()
         self._last = Mark(0, OUT, 0)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the files; whoever reads on opens them again, and goes on where it was."""
+        self._had |= self._sizes()
         for fd in (*self._fds.values(), self._index):
             if fd >= 0:
                 os.close(fd)
@@ -217,6 +221,7 @@ class RunReader:
         index_bytes = self._index_bytes()
         if self._emptied(index_bytes):
             self._cursor = Cursor()
+        yield from self._gone(now_ms)
         sizes = self._sizes()
         grown = [stream for stream, size in sizes.items() if size > self._at[stream]]
         if len(grown) < 2 and not timed:
@@ -229,6 +234,13 @@ class RunReader:
                 self._last = mark
         for stream in grown:
             yield from self._rest(stream, sizes[stream], timed, final, now_ms)
+
+    def _gone(self, now_ms: int) -> Iterator[Piece]:
+        """What was there when it was closed, and whose file is not any more."""
+        for stream, size in self._had.items():
+            if stream not in self._fds and size > self._at[stream]:
+                missed, self._at[stream] = size - self._at[stream], size
+                yield Piece(stream, b"", now_ms, late=True, dropped=missed, whole=True)
 
     def _emptied(self, index_bytes: int) -> bool:
         """Whether a file is shorter than it was: on a file system without holes, what is in it now is new."""

@@ -53,6 +53,7 @@ class LogStreams:
                     async with aclosing(self._chunks(earlier, workload, request.timestamps, final=True)) as chunks:
                         async for chunk in chunks:
                             yield chunk
+                    earlier.close()
                 while True:
                     woken.clear()
                     # The state is read before the files: what a run wrote before its end is in them by then.
@@ -85,7 +86,10 @@ class LogStreams:
     def _position(
         self, readers: list[RunReader], workload: Workload, runs: list[int], request: pb.WorkloadLogsRequest
     ) -> None:
-        """Fill in readers of those runs that have a part in what was asked for, in their order; always of the last."""
+        """Fill in readers of those runs that have a part in what was asked for, in their order; always of the last.
+
+        Only the last one's files stay open: as many as there are runs would be held by each client, however slow.
+        """
         wanted = request.tail_lines
         for run in reversed(runs):
             reader = self._reader(workload, run, request)
@@ -96,8 +100,10 @@ class LogStreams:
                 reader.since(-(-request.since_unix_ns // _MS), ended=run != runs[-1])
             if request.tail_lines > 0:
                 wanted = reader.tail(wanted)
-                if not wanted:
-                    return
+            if run != runs[-1]:
+                reader.close()  # it opens them again when its turn comes
+            if request.tail_lines > 0 and not wanted:
+                return
 
     async def _chunks(
         self, reader: RunReader, workload: Workload, timed: bool, final: bool
@@ -159,8 +165,10 @@ def _chunk(piece: Piece, run: int, workload: Workload) -> pb.WorkloadLogChunk:
     data = piece.data
     if piece.dropped:
         word = "stderr" if piece.stream == ERR else "stdout"
-        bound = f"{workload.spec.log_max_bytes >> 10} KiB"
-        data = f"[capsule] {piece.dropped} bytes of older {word} are gone: logs.maxSize is {bound}\n".encode()
+        said = f"older {word} are gone: logs.maxSize is {workload.spec.log_max_bytes >> 10} KiB"
+        if piece.whole:
+            said = f"{word} are gone: the log of run {run} is not kept any more"
+        data = f"[capsule] {piece.dropped} bytes of {said}\n".encode()
     return pb.WorkloadLogChunk(
         data=data,
         stderr=piece.stream == ERR,

@@ -30,7 +30,9 @@ from effects.errors import NotRunning, RuntimeUnavailable
 from effects.runs.exec_protocol import ExecRequest
 from effects.runs.users import layer_directories, resolve
 
-RUNS_KEPT = 64
+RUNS_KEPT = 512
+"""Twice as many as the bridge has addresses for, unless it is given more: health checks look at all runs in turn, and
+where one too few is kept, each look comes to a run that was just forgotten. As many again may be over."""
 LOOKS = 10
 LOOK_S = 0.1
 """Together as long as a start may take that nobody waits for any more."""
@@ -151,6 +153,8 @@ class ContainerdExecutor:
         finally:
             async with self._turn:
                 self._starting[cid] -= 1
+                if not self._starting[cid]:
+                    del self._starting[cid]
                 self._turn.notify_all()
 
     async def _search(self, cid: str, first: int) -> None:

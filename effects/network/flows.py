@@ -72,15 +72,31 @@ class Flows:
         self._subnet = IPv4Network(subnet)
         self._connect = connect
         self._told = False
+        self._renewed: tuple[frozenset[Mapping], frozenset[str]] | None = None
+        """The UDP mappings and own addresses by which none was astray."""
+
+    def doubt(self) -> None:
+        """The rules were others for a while, by another hand: flows may have begun by those."""
+        self._renewed = None
 
     def renew(self, mappings: Iterable[Mapping], own: frozenset[str]) -> None:
-        """None is astray any more. Where the kernel does not tell of them, that is logged, once."""
+        """None is astray any more. Where the kernel does not tell of them, that is logged, once.
+
+        It is asked only where something was changed for them: a busy machine has tens of thousands, and to take them
+        apart is seconds, for a host port of TCP, too.
+        """
         from pyroute2.netlink.exceptions import NetlinkError
 
+        mappings = tuple(mappings)
+        wanted = frozenset(one for one in mappings if one.protocol == "udp"), own
+        if wanted == self._renewed:
+            return
+        self._renewed = None
         try:
             with self._connect() as kernel:
                 for flow in astray(_seen(kernel), mappings, own, self._subnet):
                     _forget(kernel, flow)
+            self._renewed = wanted
         except (OSError, NetlinkError) as error:
             if not self._told:
                 log.warning(

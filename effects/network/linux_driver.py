@@ -124,10 +124,22 @@ class LinuxNetwork:
             await self._clear_forsaken()
             await self._on_thread(lambda: self._links.ensure_bridge())
             former = await self._former_table(self._bridge)
+            if not await self._leads_udp(mappings):
+                self._flows.doubt()
             await self._nft("-f", "-", stdin=rules.render(self._bridge, self.subnet, mappings, former).encode())
             await self._on_thread(lambda: self._flows.renew(mappings, self._links.own_addresses()))
             if not self._skeleton:  # as nft shows what we always load: it is asked once
                 self._skeleton = rules.skeleton(await self._list())
+
+    async def _leads_udp(self, mappings: tuple[Mapping, ...]) -> bool:
+        """Whether the table that is there has led UDP as these have it. Else another hand was at it, or what was loaded
+        last is not known to have been loaded."""
+        try:
+            listing = await self._list()
+        except DriverError:
+            return False
+        held, wanted = rules.listed_elements(listing), rules.elements(mappings)
+        return rules.skeleton(listing) == self._skeleton and rules.udp(held) == rules.udp(wanted)
 
     async def _clear_forsaken(self) -> None:
         """Another start of the daemon may have had another `--bridge`. None comes while this one lives."""

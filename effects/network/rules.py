@@ -117,6 +117,11 @@ def elements(mappings: Iterable[Mapping]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted(pairs)) for name, pairs in found.items()}
 
 
+def udp(found: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Of these elements those that lead UDP."""
+    return {name: pairs for name, pairs in found.items() if name.startswith("udp_")}
+
+
 def removal(bridge: str, former: str = "") -> str:
     """The transaction after which nothing of the table is there, nor of the `former` one."""
     return _gone(table_of(bridge)) + (_gone(former) if former else "")

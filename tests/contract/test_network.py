@@ -571,7 +571,7 @@ def _heard(listening: socket.socket) -> str:
 
 @pytest.mark.real
 def test_who_sends_udp_without_a_pause_goes_where_the_rules_lead_by_now() -> None:
-    async def send(directory: Path, sender: socket.socket) -> None:
+    async def send(directory: Path, sender: socket.socket, later: socket.socket) -> None:
         driver = LinuxNetwork(run, directory, "br0", "172.20.254.0/24", "ffee-test")
         await run("sysctl", "-qw", "net.ipv4.ip_forward=1")
         await driver.ensure(())
@@ -596,6 +596,14 @@ def test_who_sends_udp_without_a_pause_goes_where_the_rules_lead_by_now() -> Non
         assert reached() == [], "to nobody any more"
         await driver.ensure((Mapping("udp", 5353, "", WEB.address, 53),))
         assert reached() == [WEB.name], "and again"
+        sender = later
+        # Somebody else's rule, so that the kernel remembers flows without ours, too.
+        theirs = "table ip theirs { chain first { type filter hook prerouting priority 0; ct state new accept; }; }"
+        await run("nft", theirs)
+        await run("nft", "delete", "table", "ip", rules.table_of("br0"))
+        assert reached() == [], "another hand took the rules"
+        await driver.ensure((Mapping("udp", 5353, "", WEB.address, 53),))
+        assert reached() == [WEB.name], "the same ones are back"
         await driver.clear()
         await driver.ensure(())
         await driver.attach(WEB)
@@ -611,8 +619,8 @@ def test_who_sends_udp_without_a_pause_goes_where_the_rules_lead_by_now() -> Non
         tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory,
     ):
         machine.join(neighbour, "192.0.2.1/24", "192.0.2.2/24")
-        sender = neighbour.on_thread(lambda: _udp("192.0.2.2", 4_000))
-        machine.on_thread(lambda: asyncio.run(send(Path(directory), sender)))
+        sender, later = (neighbour.on_thread(functools.partial(_udp, "192.0.2.2", port)) for port in (4_000, 4_001))
+        machine.on_thread(lambda: asyncio.run(send(Path(directory), sender, later)))
 
 
 @pytest.mark.real

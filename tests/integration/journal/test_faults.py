@@ -129,6 +129,37 @@ def test_a_disk_full_of_what_a_dead_reader_kept_takes_entries_while_there_are_pa
     asyncio.run(main())
 
 
+def test_a_disk_full_of_snapshots_takes_entries_in_their_place(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("journal.strides.STRIDE_ENTRIES", 50)
+
+    async def main() -> None:
+        directory = small_disk / "journal"
+        journal = Journal(Environment(directory), SystemClock())
+        kept, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def encoded() -> bytes:
+            loop.call_soon_threadsafe(kept.set)
+            return os.urandom(500_000)
+
+        while not journal._space.reason:
+            journal.append([draft()] * 50)
+            journal.save_snapshot(1, journal.seq, encoded)
+            await kept.wait()
+            kept.clear()
+        for _ in range(160):
+            journal.append([draft()] * 250)
+            await journal.durable(journal.seq)
+        assert not journal.failed.done()
+        assert len(journal.reader.snapshots()) == 1
+        written = journal.seq
+        await journal.close()
+        assert verify(directory).checked == written
+
+    asyncio.run(main())
+
+
 def test_a_read_only_file_system_is_named_and_can_still_be_read(small_disk: Path) -> None:
     asyncio.run(fill(small_disk / "journal", 100))
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)

@@ -168,5 +168,27 @@ def test_what_a_look_at_the_past_had_to_fold_is_left_for_the_next_one(
     environment.close()
 
 
+def test_nothing_is_left_that_would_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each look far back would write, and what it wrote would go with the next one."""
+    monkeypatch.setattr("capsuled.memory.STRIDE_ENTRIES", 2)
+    for name, value in (("STRIDE_ENTRIES", 2), ("NEAR_STRIDES", 1), ("NEWEST_KEPT", 1)):
+        monkeypatch.setattr(f"journal.strides.{name}", value)
+    keep(tmp_path / "journal", story().entries)
+    environment = Environment(tmp_path / "journal")
+    reader = Reader(environment)
+    follower, folded = Follower(environment, reader), Moments(reader).machine(11)
+    follower.save_snapshot(FOLD_VERSION, NOW, packed(Moments(reader).machine(NOW)))
+    left: list[int] = []
+
+    def leave(seq: int, content: bytes) -> None:
+        left.append(seq)
+        follower.save_snapshot(FOLD_VERSION, seq, content)
+
+    moments = Moments(reader, leave)
+    assert moments.machine(11) == folded and left == [2, 4, 8] and reader.snapshots() == (2, 4, 8, NOW)
+    assert moments.machine(11) == moments.machine(11) == folded and left == [2, 4, 8]
+    environment.close()
+
+
 def test_before_the_first_entry_there_was_nothing(moments: Moments) -> None:
     assert moments.machine(0) == Machine()

@@ -43,6 +43,45 @@ def test_a_flow_is_astray_when_the_rules_would_lead_it_elsewhere(seen: Flow, is_
     assert found == ((seen,) if is_astray else ())
 
 
+def test_the_kernel_is_asked_only_where_something_was_changed_for_its_flows() -> None:
+    asked, answers = list[int](), True
+
+    class Kernel:
+        def __enter__(self) -> "Kernel":
+            return self
+
+        def __exit__(self, *raised: object) -> None:
+            pass
+
+        def dump(self, tuple_orig: object) -> tuple[()]:
+            asked.append(1)
+            if not answers:
+                raise OSError(105, "No buffer space available")
+            return ()
+
+    flows = Flows(SUBNET, Kernel)
+
+    def asks(mappings: tuple[Mapping, ...], own: frozenset[str] = OWN) -> int:
+        asked.clear()
+        flows.renew(mappings, own)
+        return len(asked)
+
+    assert asks(()) == 1, "what an earlier life led where is not known"
+    assert asks((WEB,)) == 0
+    assert asks((DNS, WEB)) == 1
+    assert asks((DNS,)) == 0
+    assert asks((DNS, LOCAL)) == 1
+    assert asks((DNS, LOCAL), OWN | {"192.0.2.9"}) == 1, "what is sent there is sent to us from now"
+    flows.doubt()
+    assert asks((DNS, LOCAL), OWN | {"192.0.2.9"}) == 1
+    answers = False
+    assert asks((DNS,)) == 1
+    assert asks((DNS,)) == 1, "the last time it did not tell"
+    answers = True
+    assert asks((DNS,)) == 1
+    assert asks((DNS, WEB)) == 0
+
+
 def test_a_kernel_that_tells_nothing_is_lived_with_and_named_once(caplog: pytest.LogCaptureFixture) -> None:
     def refuse() -> Any:
         raise OSError(93, "Protocol not supported")

@@ -1,8 +1,6 @@
 """Readers that were killed: what LMDB keeps for them is taken back, and who finds no place is told to ask again."""
 
 import asyncio
-import ctypes
-import errno
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,6 @@ import pytest
 from capsulectl.errors import Failure
 from capsulectl.journal import verify as prove_here
 from capsuled.examine import replay_apart
-from journal import space as space_module
 from journal.apart import verify_apart
 from journal.entry import LOCAL
 from journal.environment import READERS_MOST, Environment
@@ -23,8 +20,8 @@ from journal.verify import verify
 from journal.writer import Journal
 from tests.support.clock import HandClock
 from tests.support.reading import reading
+from tests.support.short_disk import MIB, disk_of, on_short_disk
 
-MIB = 1 << 20
 STOP = Draft(WorkloadStopRequested("web", 3), LOCAL)
 
 
@@ -60,30 +57,11 @@ def test_a_reader_that_was_killed_keeps_no_page_from_being_used_again(tmp_path: 
     assert asyncio.run(main()) < 300_000
 
 
-class Disk:
-    """fallocate on a disk that gives so much."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-
-    def fallocate(self, fd: int, mode: int, offset: int, length: int) -> int:
-        if length <= self.limit:
-            return 0
-        ctypes.set_errno(errno.ENOSPC)
-        return -1
-
-
-def on_small_disk(directory: Path) -> Journal:
-    environment = Environment(directory)
-    space = Space(directory / "data.mdb", MIB, MIB)
-    return Journal(environment, HandClock(), space=space)
-
-
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_journal_that_is_full_of_what_a_reader_kept_takes_entries_again_once_it_is_gone(
     tmp_path: Path, restarted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(space_module, "_libc", Disk(32 * MIB))
+    disk_of(32 * MIB, monkeypatch)
 
     async def filled(journal: Journal) -> None:
         with reading(tmp_path):
@@ -99,11 +77,11 @@ def test_a_journal_that_is_full_of_what_a_reader_kept_takes_entries_again_once_i
                 journal.append([STOP])
 
     async def main() -> None:
-        journal = on_small_disk(tmp_path)
+        journal = on_short_disk(tmp_path)
         await filled(journal)
         if restarted:
             await journal.close()
-            journal = on_small_disk(tmp_path)
+            journal = on_short_disk(tmp_path)
         for _ in range(300):
             journal.append([STOP])
             await kept(journal, 100)

@@ -212,7 +212,7 @@ def test_a_name_of_any_length_cannot_end_the_writer(tmp_path: Path) -> None:
 def test_the_newest_few_snapshots_of_the_newest_fold_are_kept_and_of_the_others_one_a_stride(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("journal.follower.STRIDE_ENTRIES", 40)
+    monkeypatch.setattr("journal.strides.STRIDE_ENTRIES", 40)
 
     async def work(journal: Journal) -> None:
         journal.append([Draft(STOP, LOCAL)] * 50)

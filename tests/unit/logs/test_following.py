@@ -4,18 +4,20 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Unpack
 
 import pytest
 
 from capsule.v1 import workload_pb2 as pb
+from capsuled.logs.cutting import remove
 from capsuled.logs.files import INDEX_SUFFIX, path_of
 from capsuled.logs.growth import BURST, PAUSE_S, Growth
 from capsuled.logs.index import Cursor
 from capsuled.logs.plain import BOOTS_KEPT, PlainLog, earlier_boots, forget_boots
 from capsuled.logs.recorder import Recorder
+from capsuled.logs.retention import RUNS_KEPT
 from capsuled.logs.stream import LogStreams
 from journal.clock import SystemClock
 from journal.events import Event
@@ -187,6 +189,53 @@ def test_with_a_time_to_begin_the_runs_before_belong_to_it(tmp_path: Path) -> No
             assert await text(made, streams, "web", since_unix_ns=1) == whole
             assert await text(made, streams, "web", since_unix_ns=1, tail_lines=3) == b"and 2\nrun 3\nand 3\n"
             assert await text(made, streams, "web", since_unix_ns=SystemClock().wall_ns() + 10**9) == b""
+
+    run(main)
+
+
+@pytest.mark.parametrize("asked", [{}, {"tail_lines": 1_000}, {"until_unix_ns": 1 << 62}], ids=str)
+def test_a_slow_client_of_many_runs_holds_few_files(tmp_path: Path, asked: dict[str, int]) -> None:
+    """Each client may choose how long it takes, and all of them together have the daemon's files."""
+
+    def open_files() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    async def main() -> None:
+        async with house(tmp_path) as (made, streams):
+            for number in range(1, RUNS_KEPT + 1):
+                if number > 1:
+                    made.ends("web")
+                made.starts("web")
+                made.writes("web", b"run %d\n" % number)
+            before, most, got = open_files(), 0, b""
+            request = pb.WorkloadLogsRequest(name="web", follow=True, since_unix_ns=1, **asked)  # type: ignore[arg-type]
+            async with aclosing(streams.stream(made.story["web"], request)) as chunks:
+                async for chunk in chunks:
+                    most = max(most, open_files() - before)
+                    got += chunk.data
+                    if chunk.run == RUNS_KEPT:
+                        break
+            assert got == b"".join(b"run %d\n" % number for number in range(1, RUNS_KEPT + 1))
+            assert most <= 6, "one that is read, and the last one"
+            assert open_files() == before
+
+    run(main)
+
+
+def test_who_comes_too_late_to_a_run_is_told_what_is_not_kept_any_more(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as (made, streams):
+            for number in range(1, 4):
+                made.starts("web")
+                made.writes("web", b"run %d\n" % number)
+                made.ends("web")
+            request = pb.WorkloadLogsRequest(name="web", since_unix_ns=1)
+            slow = aiter(streams.stream(made.story["web"], request))
+            assert (await anext(slow)).data == b"run 1\n"
+            remove(tmp_path / "web", made.story["web"].uid, 2)
+            told = [chunk async for chunk in slow]
+            missed = b"[capsule] 6 bytes of stdout are gone: the log of run 2 is not kept any more\n"
+            assert [(chunk.data, chunk.dropped_bytes) for chunk in told] == [(missed, 6), (b"run 3\n", 0)]
 
     run(main)
 

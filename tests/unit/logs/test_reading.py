@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capsuled.logs.cutting import cut_front, cut_index
+from capsuled.logs.cutting import cut_front, cut_index, remove
 from capsuled.logs.files import SUFFIXES, RunFiles, path_of
 from capsuled.logs.holes import LINE_BYTES
 from capsuled.logs.index import ERR, OUT, STREAMS
@@ -187,6 +187,33 @@ def test_a_reader_that_is_overtaken_by_the_bound_is_told_what_it_missed() -> Non
         missed, *rest = reader.pieces(timed=False, final=False)
         assert missed.dropped > 80_000 and missed.data == b""
         assert missed.dropped + 6 + sum(len(piece.data) for piece in rest) == made.path(OUT).stat().st_size
+
+
+def test_a_reader_that_was_closed_goes_on_where_it_was_and_tells_of_what_went_meanwhile() -> None:
+    with log() as made, made.reader() as reader:
+        made.write(OUT, b"first\n")
+        since_ms = made.now_ms + 1
+        made.write(ERR, b"second\n")
+        until_ms = made.now_ms
+        made.write(OUT, b"third\n")
+        reader.until(until_ms)
+        reader.since(since_ms)
+        reader.close()
+        made.write(OUT, b"fourth\n")
+        assert split(reader.pieces(timed=False, final=True)) == [(ERR, b"second\n")]
+    with log() as made, made.reader() as reader:
+        made.write(OUT, b"first\n")
+        made.write(OUT, b"second\n")
+        made.write(ERR, b"third\n")
+        reader.since(made.now_ms - 10)
+        reader.close()
+        remove(made.directory, 7, 1)
+        gone = (
+            Piece(OUT, b"", 9, late=True, dropped=7, whole=True),
+            Piece(ERR, b"", 9, late=True, dropped=6, whole=True),
+        )
+        assert tuple(reader.pieces(timed=True, final=True, now_ms=9)) == gone
+        assert not tuple(reader.pieces(timed=True, final=True, now_ms=10)), "it is told of once"
 
 
 def test_a_very_long_line_and_binary_data_come_through_unchanged() -> None:
