@@ -287,7 +287,7 @@ async def _serve(
                     task.cancel()
         if journal is not None:
             with contextlib.suppress(JournalFull):
-                engine.record((DaemonStopped(reason="asked to"),), reserved=True, actor=SYSTEM)
+                engine.record((DaemonStopped(reason="asked to"),), vital=True, actor=SYSTEM)
             assert snapshots is not None
             snapshots.take(engine.machine)
     finally:

@@ -2,7 +2,9 @@
 
 An ordinary entry is accepted only while `ahead` bytes beyond it are already the journal's, so what was promised cannot
 meet a full disk when it is moved from the front log into LMDB. When the disk gives no more, ordinary appends are
-refused before anything is promised; stop, confirm, rollback and boot entries go on into the reserve.
+refused before anything is promised, and others go on into the reserve. Observations leave half of it: what flaps for
+days would use it up, and nothing could be written any more of what helps (stop, delete, truncate), nor a life's first
+entries.
 """
 
 import ctypes
@@ -65,6 +67,11 @@ class Space:
             return True
         self.reason = "No space left on device"
         return False
+
+    @property
+    def vital_bytes(self) -> int:
+        """What observations leave of the reserve to what helps."""
+        return self.reserve_bytes // 2
 
     def has_reserve(self, used_bytes: int) -> bool:
         """Whether one more commit, and what the follower adds to it, fits into what is already owned."""

@@ -121,16 +121,19 @@ class Journal:
         """Raises JournalFailed once a commit has failed."""
         self._raise_if_failed()
 
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> list[tuple[Header, Event]]:
+    def append(
+        self, drafts: Sequence[Draft], *, reserved: bool = False, vital: bool = False
+    ) -> list[tuple[Header, Event]]:
         """Number and queue `drafts` as one batch, which is durable whole or not at all.
 
-        `reserved` entries (stop, delete, boot, outcomes) may use the reserve when the disk is full.
-        Raises JournalFull (nothing was queued) and JournalFailed.
+        When the disk is full, `reserved` entries (what is observed) may use the reserve up to the part that is for
+        `vital` ones: stop, delete, what came of them, a life's first. Raises JournalFull (nothing was queued) and
+        JournalFailed.
         """
         self._raise_if_failed()
         bodies = bodies_of(drafts)
         size = room_for(bodies)
-        self._claim(size, reserved, max(map(len, bodies), default=0))
+        self._claim(size, self._leaves(reserved, vital), max(map(len, bodies), default=0))
         batch = self._facts.link(drafts, bodies, self._stamp())
         first, self.seq = self.seq + 1, self._facts.seq
         self._claimed_bytes += size
@@ -141,33 +144,47 @@ class Journal:
         clock = self._clock
         return Stamp(clock.wall_ns(), clock.boot_id, clock.mono_ns(), RELEASE, self._slot)
 
-    def _claim(self, size: int, reserved: bool, largest: int = 0) -> None:
+    def _leaves(self, reserved: bool, vital: bool) -> int:
+        """How much of the reserve is not for such entries."""
+        if vital:
+            return 0
+        return self._space.vital_bytes if reserved else self._space.reserve_bytes
+
+    def _claim(self, size: int, leaves: int, largest: int = 0) -> None:
         """Blocks for `size` more bytes are the journal's own already, or JournalFull. `largest`: of the bodies."""
         need = self._used_bytes + self._claimed_bytes + size
         if self._space.extend(need):
             return
-        if reserved and self._space.has_reserve(need):
+        if leaves < self._space.reserve_bytes and self._space.has_reserve(need + leaves):
             return
-        if largest + FRAME_BYTES <= PAGE_BYTES and self._fits_between(size, reserved):
+        if largest + FRAME_BYTES <= PAGE_BYTES and self._fits_between(size, leaves):
             return
         raise JournalFull(
             f"the disk under {self._env.directory} gives the journal no more space ({self._space.reason}): nothing was "
-            "changed. Free space there; stop and delete still work"
+            f"changed. {self._what_helps()}"
         )
 
-    def _fits_between(self, size: int, reserved: bool) -> bool:
+    def _what_helps(self) -> str:
+        need = self._used_bytes + self._claimed_bytes + PAGE_BYTES
+        if self._space.has_reserve(need) or self._fits_between(PAGE_BYTES, 0):
+            return (
+                "Free space there, or move its older part away with `capsulectl journal truncate`; stop and delete "
+                "still work"
+            )
+        return "Its reserve is used up, too: free space there. A stop still works, but is not remembered"
+
+    def _fits_between(self, size: int, leaves: int) -> bool:
         """Whether free pages among those in use take what fits on one. LMDB's file never gets smaller: after a dead
         reader kept pages from being used again, it would be full for ever. What wants several pages in a row may not
         find them, and goes by the end of the file alone."""
         self._env.forget_dead_readers()
         held = self._env.held_bytes
-        kept = 0 if reserved else self._space.reserve_bytes
-        return held < self._used_bytes and self._space.has_reserve(held + self._claimed_bytes + size + kept)
+        return held < self._used_bytes and self._space.has_reserve(held + self._claimed_bytes + size + leaves)
 
     def shortage(self) -> str:
         """Why ordinary entries are refused just now; empty when they are not."""
         try:
-            self._claim(COMMIT_BYTES, reserved=False)
+            self._claim(COMMIT_BYTES, self._space.reserve_bytes)
         except JournalFull as full:
             return str(full)
         return ""
@@ -195,7 +212,7 @@ class Journal:
         drafts, self._audit_drafts = self._audit_drafts, []
         bodies = bodies_of(drafts)
         try:
-            self._claim(room_for(bodies), reserved=False, largest=max(map(len, bodies)))
+            self._claim(room_for(bodies), self._space.reserve_bytes, max(map(len, bodies)))
         except JournalFull:
             return  # with a full disk reads go on, unremembered: the audit stream is the one that may thin
         self._mover.ask(Reads(self._audit.link(drafts, bodies, self._stamp())))

@@ -81,10 +81,12 @@ class SimulatedLog:
     def check(self) -> None:
         """See Log."""
 
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> list[tuple[Header, Event]]:
+    def append(
+        self, drafts: Sequence[Draft], *, reserved: bool = False, vital: bool = False
+    ) -> list[tuple[Header, Event]]:
         """See Log."""
         assert self.alive, "a dead daemon writes nothing"
-        if self._disk.full and not reserved:
+        if self._disk.full and not (reserved or vital):
             raise JournalFull("the simulated disk is full")
         clock = self._clock
         release = self._release

@@ -41,7 +41,7 @@ class Told:
     def machine(self) -> Machine:
         return self.story.machine
 
-    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False) -> int:
+    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False, *, vital: bool = False) -> int:
         self.story.mono = self._clock.mono_ns()
         first = self.machine.seq + 1
         self.story.tell(*events)
