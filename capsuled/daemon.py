@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from capsuled import journal_room
 from capsuled.abilities import abilities, container_host, without_seccomp
 from capsuled.acting import act
 from capsuled.boot.ground import Ground
@@ -66,7 +67,6 @@ from journal.entry import SYSTEM
 from journal.errors import JournalError, JournalFull
 from journal.events import DaemonStopped
 from journal.verify import Report
-from journal.writer import Journal
 from projections.operators import HANDLERS
 
 if TYPE_CHECKING:
@@ -194,7 +194,8 @@ async def _serve(
             cache = ImageCache(engine, drivers.images, registry, clock)
             about.ask(partial(_full, layout.state))
             if journal is not None:
-                about.ask(partial(_shortage, journal))
+                about.journal_room = partial(journal_room.told, journal)
+                about.ask(partial(journal_room.warnings, journal))
             last_resort = LastResort(layout.runc)
             emergencies = Emergencies(engine, drivers.runs, last_resort, clock, memory.side_log)
             meter = MachineMeter(drivers.connection, host, drivers.network.port_of)
@@ -323,11 +324,6 @@ async def _metrics(house: House, settings: Settings) -> "MetricsServer | None":
     from capsuled.metrics.serving import serve_metrics
 
     return await serve_metrics(house, settings.metrics)
-
-
-async def _shortage(journal: Journal) -> tuple[str, ...]:
-    full = journal.shortage()
-    return (full,) if full else ()
 
 
 async def _full(state: Path) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 KEEP_SIZE = 0x01
 AHEAD_BYTES = 16 << 20
@@ -29,6 +30,13 @@ _HAS_FALLOCATE = hasattr(_libc, "fallocate")
 """Linux has; the command line reads archives with this package on other systems, too."""
 if _HAS_FALLOCATE:
     _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+
+
+class Room(NamedTuple):
+    """What entries of any kind may take on the disk, and how much of that they have not taken yet."""
+
+    size_bytes: int
+    available_bytes: int
 
 
 class Space:
@@ -76,6 +84,15 @@ class Space:
     def has_reserve(self, used_bytes: int) -> bool:
         """Whether one more commit, and what the follower adds to it, fits into what is already owned."""
         return self.granted >= used_bytes + COMMIT_BYTES * 2
+
+    def room(self, held_bytes: int) -> Room:
+        """Where so much is held: of the blocks that are the file's, and all that the disk has left, less the reserve
+        and a last piece that is taken whole or not at all. Nothing else bounds it: the map is moved as it grows."""
+        file, disk = os.fstat(self._fd), os.fstatvfs(self._fd)
+        most = file.st_blocks * 512 + disk.f_bavail * disk.f_frsize
+        kept = EXTENT_TREE_BYTES + self.reserve_bytes + 2 * COMMIT_BYTES + self.ahead_bytes // 2
+        size = max(0, most - kept)
+        return Room(size, max(0, size - held_bytes))
 
     def give_back(self) -> None:
         """Let the disk have what was taken ahead, while nothing is written to the file."""

@@ -32,7 +32,7 @@ from journal.reader import Reader
 from journal.release import RELEASE
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
 from journal.snapshot import Snapshot as Kept
-from journal.space import COMMIT_BYTES, FRAME_BYTES, Space, room_for
+from journal.space import COMMIT_BYTES, FRAME_BYTES, Room, Space, room_for
 
 AUDIT_FLUSH_S = 1.0
 
@@ -188,6 +188,10 @@ class Journal:
         except JournalFull as full:
             return str(full)
         return ""
+
+    def room(self) -> Room:
+        """How much there is for ordinary entries; pages that are free between others count."""
+        return self._space.room(self._env.held_bytes + self._claimed_bytes)
 
     async def durable(self, seq: int) -> None:
         """Return once entry `seq` is on the disk. Raises JournalFailed."""

@@ -169,7 +169,7 @@ class System:
             workloads=f"{number.running} of {number.workloads} run" if number.workloads else "none",
             trial=trial_text(updates, engine.mono_ns()),
             unreached=unreached,
-            problems=tuple(filter(None, (about.condition.message, unset))),
+            problems=tuple(filter(None, (about.condition.message, about.journal_room(), unset))),
         )
 
 
