@@ -241,6 +241,8 @@ async def _serve(
             metrics = await _metrics(house, settings)
             _tell(about, layout, settings, engine)
             tell_ready(settings.notify)
+            if snapshots is not None:
+                snapshots.weigh(engine.machine)
             tasks = [
                 group.create_task(doorway.roster.keep()),
                 group.create_task(

@@ -2,7 +2,7 @@
 
 An ordinary entry is accepted only while `ahead` bytes beyond it are already the journal's, so what was promised cannot
 meet a full disk when it is moved from the front log into LMDB. When the disk gives no more, ordinary appends are
-refused before anything is promised, and others go on into the reserve. Observations leave half of it: what flaps for
+refused before anything is promised, and others go on into the reserve. Observations leave most of it: what flaps for
 days would use it up, and nothing could be written any more of what helps (stop, delete, truncate), nor a life's first
 entries.
 """
@@ -45,7 +45,9 @@ class Space:
     def __init__(self, data: Path, ahead_bytes: int = AHEAD_BYTES, reserve_bytes: int = RESERVE_BYTES) -> None:
         self._fd = os.open(data, os.O_RDWR | os.O_CLOEXEC)
         self.ahead_bytes = ahead_bytes
-        self.reserve_bytes = reserve_bytes
+        self._least_bytes = reserve_bytes
+        self.state_bytes = 0
+        """What the fold's state takes, once that is known: a cut of history writes it first."""
         # What an earlier life was given is still the file's; the margin is for blocks that hold the extent tree.
         self.granted = max(0, os.fstat(self._fd).st_blocks * 512 - EXTENT_TREE_BYTES)
         self.reason = ""
@@ -77,9 +79,14 @@ class Space:
         return False
 
     @property
+    def reserve_bytes(self) -> int:
+        """What ordinary entries leave."""
+        return self._least_bytes + 2 * self.state_bytes
+
+    @property
     def vital_bytes(self) -> int:
-        """What observations leave of the reserve to what helps."""
-        return self.reserve_bytes // 2
+        """What observations leave of that to what helps: so much that history can be cut."""
+        return self._least_bytes // 2 + 2 * self.state_bytes
 
     def has_reserve(self, used_bytes: int) -> bool:
         """Whether one more commit, and what the follower adds to it, fits into what is already owned."""

@@ -229,6 +229,11 @@ class Journal:
         """The same of one that is encoded already, of any moment; from any thread."""
         self.save_snapshot(fold_version, seq, lambda: content)
 
+    def keep_room_for(self, state_bytes: int) -> None:
+        """The state takes so much by now: the reserve has room for the base that a cut would begin with. From any
+        thread."""
+        self._space.state_bytes = state_bytes
+
     async def retain(self, base: Kept, cut: bool, excised: tuple[int, ...] = ()) -> None:
         """Let the fold begin with `base`, a state after a durable entry, which a checkpoint tells of: with `cut` all up
         to it goes, and so do the contents of `excised`. Raises OSError where the disk has no room for it.

@@ -113,6 +113,9 @@ class SimulatedLog:
         """What is appended and not moved yet: what it takes for durable, and what is not."""
         return (value for frame in (*self._tail.oldest(LOG_BYTES), *self._queue) for value in frame.values)
 
+    def keep_room_for(self, state_bytes: int) -> None:
+        """See Journal: a simulated reserve has no end."""
+
     def save_snapshot(self, fold_version: int, seq: int, encoded: Callable[[], bytes]) -> None:
         """See Journal: kept once the entries that it stands on were moved."""
         self._snapshots.append((fold_version + self._release, seq, encoded))

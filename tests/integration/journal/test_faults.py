@@ -386,8 +386,14 @@ def test_space_is_owned_ahead_of_need(tmp_path: Path) -> None:
 def test_observations_leave_what_history_needs_to_begin_later_and_a_life_to_begin(small_disk: Path) -> None:
     directory = small_disk / "journal"
 
+    state = b"x" * 3_000_000
+
     async def main() -> None:
         journal = Journal(Environment(directory), SystemClock())
+        journal.keep_room_for(len(state))
+        for _ in range(30):
+            journal.append([draft(4_000)] * 40)
+            await journal.durable(journal.seq)
         with (small_disk / "ballast").open("wb") as file, pytest.raises(OSError, match="No space"):
             while True:
                 file.write(b"\0" * (1 << 20))
@@ -405,6 +411,7 @@ def test_observations_leave_what_history_needs_to_begin_later_and_a_life_to_begi
             assert journal.seq > before
             await journal.close()
             journal = Journal(Environment(directory), SystemClock())
+            journal.keep_room_for(len(state))
             journal.append([Draft(DaemonStarted("os", "power-lost"), LOCAL)], vital=True)
             await journal.durable(journal.seq)
         upto = journal.seq - 20
@@ -412,7 +419,7 @@ def test_observations_leave_what_history_needs_to_begin_later_and_a_life_to_begi
         assert stored is not None
         journal.append([Draft(JournalCheckpointed(upto, 2, "ab", stored.hash.hex(), "usb"), LOCAL)], vital=True)
         await journal.durable(journal.seq)
-        await journal.retain(Snapshot(upto, stored.hash, b"x" * 100_000), cut=True)
+        await journal.retain(Snapshot(upto, stored.hash, state), cut=True)
         journal.append([draft()], reserved=True)
         journal.append([draft()])
         await journal.durable(journal.seq)

@@ -78,6 +78,14 @@ def test_a_disk_that_gives_no_more_says_why_while_the_reserve_is_still_there(
     space.close()
 
 
+def test_the_part_for_what_helps_is_large_enough_to_cut_history(file: Path) -> None:
+    space = Space(file, reserve_bytes=4 * MIB)
+    assert (space.reserve_bytes, space.vital_bytes) == (4 * MIB, 2 * MIB)
+    space.state_bytes = 5 * MIB  # written whole, and once more counted for pages that are copied
+    assert (space.reserve_bytes, space.vital_bytes) == (14 * MIB, 12 * MIB)
+    space.close()
+
+
 def test_space_that_comes_back_is_taken_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(20 * MIB)
     space = on(disk, file, monkeypatch)
