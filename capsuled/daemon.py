@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from capsuled import journal_room
 from capsuled.abilities import abilities, container_host, without_seccomp
 from capsuled.acting import act
 from capsuled.believed import clock_behind, host_believed_ns, host_time, or_last
@@ -68,7 +69,6 @@ from journal.entry import SYSTEM
 from journal.errors import JournalError, JournalFull
 from journal.events import DaemonStopped
 from journal.verify import Report
-from journal.writer import Journal
 from projections.operators import HANDLERS
 
 if TYPE_CHECKING:
@@ -202,7 +202,8 @@ async def _serve(
             disk = StateDisk(layout.state, BY_HAND if system is None else BY_A_REBOOT)
             about.ask(disk.warnings)
             if journal is not None:
-                about.ask(partial(_shortage, journal))
+                about.journal_room = partial(journal_room.told, journal)
+                about.ask(partial(journal_room.warnings, journal))
             last_resort = LastResort(layout.runc)
             emergencies = Emergencies(engine, drivers.runs, last_resort, clock, memory.side_log)
             meter = MachineMeter(drivers.connection, host, drivers.network.port_of)
@@ -250,6 +251,8 @@ async def _serve(
             metrics = await _metrics(house, settings)
             _tell(about, layout, settings, engine)
             tell_ready(settings.notify)
+            if snapshots is not None:
+                snapshots.weigh(engine.machine)
             tasks = [
                 group.create_task(doorway.roster.keep()),
                 group.create_task(
@@ -297,7 +300,7 @@ async def _serve(
                     task.cancel()
         if journal is not None:
             with contextlib.suppress(JournalFull):
-                engine.record((DaemonStopped(reason="asked to"),), reserved=True, actor=SYSTEM)
+                engine.record((DaemonStopped(reason="asked to"),), vital=True, actor=SYSTEM)
             assert snapshots is not None
             snapshots.take(engine.machine)
     finally:
@@ -333,11 +336,6 @@ async def _metrics(house: House, settings: Settings) -> "MetricsServer | None":
     from capsuled.metrics.serving import serve_metrics
 
     return await serve_metrics(house, settings.metrics)
-
-
-async def _shortage(journal: Journal) -> tuple[str, ...]:
-    full = journal.shortage()
-    return (full,) if full else ()
 
 
 async def _behind(clock: Clock, engine: Engine, before_ns: int) -> tuple[str, ...]:

@@ -173,7 +173,7 @@ class DebugSessions:
         workload = self._engine.workload(NAME)
         if workload is not None and _is_sessions(workload, uid):
             event = WorkloadDeleteRequested(NAME, uid)
-            self._engine.record((event,), cause=stream.seq, reserved=True, actor=caller.actor)
+            self._engine.record((event,), cause=stream.seq, vital=True, actor=caller.actor)
 
     def _removed_if_it_can_be(self, stream: OpenStream, uid: int, caller: Caller) -> None:
         """For a caller who hears nothing any more. Where the journal cannot write, the next start removes it."""

@@ -25,12 +25,16 @@ class DriftWatch:
         """Follow the state until cancelled. It is woken right after an entry, before anybody can have acted on that:
         what is mended at once is told of, too."""
         engine = self._engine
+        told_full = False
         while True:
             try:
                 for event in news(engine.machine):
                     engine.record((event,), cause=event.observed, reserved=True)
             except JournalFull as full:
-                log.warning("drift cannot be journaled yet: %s", full)
+                if not told_full:
+                    log.warning("drift cannot be journaled yet: %s", full)
+                told_full = True
                 await self._clock.sleep(FULL_RETRY_S)
             else:
+                told_full = False
                 await engine.moved(() if engine.machine.drifts else MARKING)

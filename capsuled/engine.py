@@ -55,7 +55,9 @@ class Log(Protocol):
         """Raises the JournalError that an append of any size would."""
         ...
 
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+    def append(
+        self, drafts: Sequence[Draft], *, reserved: bool = False, vital: bool = False
+    ) -> Sequence[tuple[Header, Event]]:
         """Number and queue the drafts. Raises JournalFull, JournalFailed."""
         ...
 
@@ -104,12 +106,14 @@ class Engine:
 
     # --- entries -------------------------------------------------------------------------------------------------
 
-    def commit(self, drafts: Sequence[Draft], reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+    def commit(
+        self, drafts: Sequence[Draft], reserved: bool = False, vital: bool = False
+    ) -> Sequence[tuple[Header, Event]]:
         """Append `drafts` as one batch and fold them into the head state at once. Raises AboveLevel for what the system
         before could not read, while the one that runs is on trial."""
         if self.machine.slots.tentative and (above := above_level(self.machine, [draft.event for draft in drafts])):
             raise AboveLevel(f"{above} is not written while this system is on trial: the one before could not read it")
-        entries = self._log.append(drafts, reserved=reserved)
+        entries = self._log.append(drafts, reserved=reserved, vital=vital)
         for header, event in entries:
             woken = folded(self.machine, header, event)
             for tell in self._tellers:
@@ -124,11 +128,18 @@ class Engine:
             callback(self.machine)
         return entries
 
-    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False, actor: Actor = EFFECT) -> int:
+    def record(
+        self,
+        events: Sequence[Event],
+        cause: int = 0,
+        reserved: bool = False,
+        actor: Actor = EFFECT,
+        vital: bool = False,
+    ) -> int:
         """Append what happened in the world; the first entry's seq, 0 if nothing did."""
         if not events:
             return 0
-        entries = self.commit([Draft(event, actor, cause=cause) for event in events], reserved)
+        entries = self.commit([Draft(event, actor, cause=cause) for event in events], reserved, vital)
         return entries[0][0].seq
 
     def mono_ns(self) -> int:
@@ -191,7 +202,7 @@ class Engine:
             await self.refuse(verdict, caller, names)
             return verdict
         frees = bool(verdict.events) and _releases(intent)
-        entries = self.commit(self._drafts(verdict, caller, names), reserved=frees)
+        entries = self.commit(self._drafts(verdict, caller, names), vital=frees)
         caller.told.yes = True
         seq = entries[0][0].seq
         after = self.machine.fork() if isinstance(intent, _TOLD) else None
@@ -291,7 +302,7 @@ class Engine:
 
 
 def _releases(intent: Intent) -> bool:
-    """Whether it may use the journal's reserve. What is removed from single entries frees nothing to speak of."""
+    """Whether it may use the whole reserve. What is removed from single entries frees nothing to speak of."""
     return isinstance(intent, _RELEASES) and not (isinstance(intent, Checkpoint) and intent.excised)
 
 
@@ -322,5 +333,5 @@ _RELEASES = (
     | ConfirmUpdate
     | RollBackUpdate
 )
-"""Calls that free something, or make the disk larger, may use the journal's reserve: with a full disk they are what
-helps. So may those by which a new system stays or goes."""
+"""Calls that free something, or make the disk larger, may use all of the journal's reserve: with a full disk they are
+what helps. So may those by which a new system stays or goes."""

@@ -62,14 +62,14 @@ async def open_life(
     if system is not None and fitted is not None:
         found = await update_opening(fitted, system, clock.boot_id, about)
     if (by_installer := installed.laid_down(layout)) is not None:
-        engine.record(by_installer.events(engine.machine), reserved=True, actor=installed.INSTALLER)
+        engine.record(by_installer.events(engine.machine), vital=True, actor=installed.INSTALLER)
     if (restored := restoring.laid_down(layout)) is not None:
-        engine.record(restored.events(engine.machine.seq), reserved=True, actor=restored.actor)
+        engine.record(restored.events(engine.machine.seq), vital=True, actor=restored.actor)
     # What was done meanwhile was done before this life: what a halt ended did not lose its power.
-    engine.record(tuple(recovered(of_runs_noted, clock.boot_id)), reserved=True, actor=SYSTEM)
-    engine.record((*crashed, *opening, *turned, *moved, *reset), reserved=True, actor=SYSTEM)
+    engine.record(tuple(recovered(of_runs_noted, clock.boot_id)), vital=True, actor=SYSTEM)
+    engine.record((*crashed, *opening, *turned, *moved, *reset), vital=True, actor=SYSTEM)
     for opened, event in begun:
-        engine.record((event,), cause=opened, reserved=True, actor=SYSTEM)
+        engine.record((event,), cause=opened, vital=True, actor=SYSTEM)
     stray = False
     if found is not None and fitted is not None:
         stray = (await settled(fitted, found, layout, clock.boot_id, about)).stray

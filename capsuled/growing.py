@@ -71,10 +71,10 @@ class Growing:
         try:
             grown = await self._room.grow()
         except StorageFailed as error:
-            self._engine.record((DiskGrowthFailed(self.disk, str(error)),), cause=cause, reserved=True)
+            self._engine.record((DiskGrowthFailed(self.disk, str(error)),), cause=cause, vital=True)
             await self._engine.durable()
             refuse("FAILED_PRECONDITION", "DISK_NOT_GROWN", str(error))
-        self._engine.record(disk_grown(self.disk, grown), cause=cause, reserved=True)
+        self._engine.record(disk_grown(self.disk, grown), cause=cause, vital=True)
         await self._engine.durable()
         return grown
 

@@ -34,6 +34,7 @@ class HealthWatch:
         self._room = asyncio.Semaphore(AT_ONCE)
         self._group: asyncio.TaskGroup | None = None
         self._tasks: dict[str, tuple[Target, asyncio.Task[None]]] = {}
+        self._told_full = False
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -91,11 +92,16 @@ class HealthWatch:
         counted, events = judge(
             self._engine.machine, target.name, target.uid, target.run, finding, failures, clock.boot_id, clock.mono_ns()
         )
+        if not events:
+            return counted
         try:
             self._engine.record(events, reserved=True)
         except JournalFull as full:
-            log.warning("the health of %s cannot be journaled yet: %s", target.name, full)
+            if not self._told_full:
+                log.warning("health cannot be journaled yet, as that of %s: %s", target.name, full)
+            self._told_full = True
             return failures
+        self._told_full = False
         return counted
 
     def _pause_s(self, target: Target) -> float:

@@ -57,7 +57,7 @@ class ImageCache:
         self._clock = clock
         self.pulls: Pulls = {}
         self._asked = asyncio.Event()
-        self._in_doubt = False
+        self._in_doubt = self._known = False
         store.naming.on_doubt = self._doubt
         engine.on_entry(self._heard)
         self._done: dict[int, asyncio.Future[int]] = {}
@@ -87,8 +87,13 @@ class ImageCache:
     async def _compare(self) -> None:
         async with self._store.naming:
             self._in_doubt = False
-            seen = tuple(_seen(image) for image in await self._store.observe())
-            self._engine.record(observe_images(self._engine.machine, seen), reserved=True)
+            try:
+                seen = tuple(_seen(image) for image in await self._store.observe())
+                self._engine.record(observe_images(self._engine.machine, seen), reserved=True, vital=not self._known)
+            except (DriverError, JournalFull):
+                self._in_doubt = True  # nobody else would say so again
+                raise
+            self._known = True
 
     # --- in ------------------------------------------------------------------------------------------------------
 
@@ -167,6 +172,7 @@ class ImageCache:
     async def run(self) -> None:
         """Carry removals out, one after another; what fails is tried again. Then look, if names are in doubt."""
         attempt = 0
+        told_full = False
         while True:
             try:
                 await self._carry_out()
@@ -177,10 +183,12 @@ class ImageCache:
                 log.warning("images cannot be removed just now: %s", error)
                 await self._clock.sleep(retry_delay_ms(attempt) / 1000)
             except JournalFull as full:
-                log.warning("images cannot be removed just now: %s", full)
+                if not told_full:
+                    log.warning("what became of images cannot be journaled yet: %s", full)
+                told_full = True
                 await self._clock.sleep(FULL_RETRY_S)
             else:
-                attempt = 0
+                attempt, told_full = 0, False
                 await self._asked.wait()
                 self._asked.clear()
 
@@ -207,7 +215,7 @@ class ImageCache:
             partial=PARTIAL in records,
             freed_bytes=freed,
         )
-        self._engine.record((removed,), cause=cause, reserved=True)
+        self._engine.record((removed,), cause=cause, vital=True)
         return freed
 
 

@@ -21,6 +21,7 @@ async def until_seen(look: Callable[[], Awaitable[None]], clock: Clock, what: st
     reason to take the rest of the machine down.
     """
     wait_s = FIRST_RETRY_S
+    told_full = False
     while True:
         try:
             await look()
@@ -30,5 +31,7 @@ async def until_seen(look: Callable[[], Awaitable[None]], clock: Clock, what: st
             await clock.sleep(wait_s)
             wait_s = min(2 * wait_s, CAP_S)
         except JournalFull as full:
-            log.warning("what %s shows cannot be journaled yet: %s", what, full)
+            if not told_full:  # it may be so for days
+                log.warning("what %s shows cannot be journaled yet: %s", what, full)
+            told_full = True
             await clock.sleep(FULL_RETRY_S)

@@ -108,9 +108,12 @@ def _replay_in_strides(
             leave(machine.seq, packed(machine))
 
 
-def packed(machine: Machine) -> bytes:
-    """A state as a snapshot's content: many are kept, and three fifths of one are air."""
-    return zlib.compress(encode_state(machine), 1)
+def packed(machine: Machine, weigh: Callable[[int], None] = lambda size: None) -> bytes:
+    """A state as a snapshot's content: many are kept, and three fifths of one are air. `weigh` is told how large the
+    state itself is."""
+    content = encode_state(machine)
+    weigh(len(content))
+    return zlib.compress(content, 1)
 
 
 def unpacked(content: bytes) -> Machine:
@@ -171,6 +174,10 @@ class Snapshots:
         self._seq = seq
         self._entries = entries
 
+    def weigh(self, machine: Machine) -> None:
+        """From now on there is room in the journal's reserve to let history begin with a state of this size."""
+        self._journal.keep_room_for(len(encode_state(machine)))
+
     def consider(self, machine: Machine) -> None:
         """Called after each batch."""
         if machine.seq - self._seq >= self._entries:
@@ -182,7 +189,7 @@ class Snapshots:
             return
         self._seq = machine.seq
         fork = machine.fork()
-        self._journal.save_snapshot(FOLD_VERSION, fork.seq, lambda: packed(fork))
+        self._journal.save_snapshot(FOLD_VERSION, fork.seq, lambda: packed(fork, self._journal.keep_room_for))
 
 
 class Replayed(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from capsuled.insist import until_seen
 from effects.errors import DriverError
 from effects.network.protocol import Link, NetworkDriver
 from journal.clock import Clock
-from journal.events import NetworkAttached, NetworkDrifted, NetworkEnsured
+from journal.events import Event, NetworkAttached, NetworkDrifted, NetworkEnsured
 from projections.foreign import rules_are_left
 from projections.network import in_use, is_bridged, wanted_mappings
 from projections.state import Machine, Workload
@@ -27,6 +27,7 @@ class NetworkWatch:
         self._network = network
         self._clock = clock
         self._frozen = frozen
+        self._looked = False
 
     async def run(self) -> None:
         """Follow the driver until cancelled."""
@@ -50,6 +51,11 @@ class NetworkWatch:
     async def _look(self) -> None:
         await self._look_at_links()
         await self._look_at_rules()
+        self._looked = True
+
+    def _record(self, event: Event) -> None:
+        """Nothing would be stopped or removed in a life that cannot tell what it finds when it begins."""
+        self._engine.record((event,), reserved=True, vital=not self._looked)
 
     async def _look_at_links(self) -> None:
         believed = {(one.name, one.uid) for one in self._engine.machine.workloads.values() if one.attached}
@@ -63,13 +69,13 @@ class NetworkWatch:
                 and _key(workload) not in shown
             ):
                 drift = NetworkDrifted(what="its link to the bridge is gone", name=workload.name, uid=workload.uid)
-                self._engine.record((drift,), reserved=True)
+                self._record(drift)
         for workload in tuple(machine.workloads.values()):
             mark = workload.unlinked
             if mark is not None and not mark.repair and _key(workload) in shown:
                 # It was only reported, and whoever took it brought it back.
                 again = NetworkAttached(workload.name, workload.uid, workload.address)
-                self._engine.record((again,), reserved=True)
+                self._record(again)
         for link in seen:
             if _is_stranger(machine, link):
                 log.info("removing the link of %s.%d, which no workload owns", link.name, link.uid)
@@ -86,9 +92,9 @@ class NetworkWatch:
             return
         if left:
             # They were only reported, and somebody made them good.
-            self._engine.record((NetworkEnsured(before.changed_seq, len(mappings)),), reserved=True)
+            self._record(NetworkEnsured(before.changed_seq, len(mappings)))
             return
-        self._engine.record((NetworkDrifted(what="bridge or rules are not as they were made"),), reserved=True)
+        self._record(NetworkDrifted(what="bridge or rules are not as they were made"))
 
 
 def _are_left(machine: Machine) -> bool:

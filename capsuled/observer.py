@@ -57,11 +57,12 @@ class Observer:
                 await self._clock.sleep(FULL_RETRY_S)
                 await self._resync(kind, driver)
 
-    def _record(self, events: tuple[Observation, ...]) -> None:
+    def _record(self, events: tuple[Observation, ...], first: bool = False) -> None:
+        """`first`: what a life finds when it begins. Nothing would be stopped or removed in it without that."""
         if events and not self._frozen:
             # What the world did has happened, whether or not the disk is full: the reserve is for this.
             for event in events:
-                self._engine.record((event,), cause=self.acting_on(event.name), reserved=True)
+                self._engine.record((event,), cause=self.acting_on(event.name), reserved=True, vital=first)
 
     async def _resync(self, kind: Kind, driver: RunDriver) -> None:
         """Look until one look succeeds; the stream of ends waits meanwhile and loses nothing."""
@@ -74,7 +75,8 @@ class Observer:
         lived = live_runs(self._engine.machine)
         seen = await driver.observe()
         machine, clock = self._engine.machine, self._clock
-        self._record(observe_all(machine, seen, clock.boot_id, clock.mono_ns(), lived, kind))
+        first = kind in self._unseen
+        self._record(observe_all(machine, seen, clock.boot_id, clock.mono_ns(), lived, kind), first)
         if not self._frozen:
             for one in strangers(self._engine.machine, seen):
                 log.info("removing %s.%d run %d, which no workload owns", one.name, one.uid, one.run)

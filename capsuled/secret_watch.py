@@ -30,7 +30,7 @@ class SecretWatch:
 
     async def _look(self) -> None:
         seen = await self._files.observe()
-        self._engine.record(gone(self._engine.machine, seen), reserved=True)
+        self._engine.record(gone(self._engine.machine, seen), vital=True)
         await self._engine.durable()
         for name, uid in unneeded(self._engine.machine, seen):
             try:

@@ -53,7 +53,9 @@ class ClosedLog:
         """Raises the reason."""
         raise self._why
 
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+    def append(
+        self, drafts: Sequence[Draft], *, reserved: bool = False, vital: bool = False
+    ) -> Sequence[tuple[Header, Event]]:
         """Raises the reason."""
         raise self._why
 

@@ -44,7 +44,7 @@ class VolumeWatch:
         self._volumes = volumes
         self._clock = clock
         self._frozen = frozen
-        self._thawed = self._swept = False
+        self._thawed = self._swept = self._told_full = False
         self.acting_on: Callable[[str], int] = _nobody
 
     async def begin(self, limit_s: float) -> None:
@@ -101,7 +101,7 @@ class VolumeWatch:
 
     async def _look(self) -> None:
         seen, mounted = await self._volumes.observe(), await self._volumes.mounted()
-        self._engine.record(differences(self._engine.machine, seen, mounted), reserved=True)
+        self._engine.record(differences(self._engine.machine, seen, mounted), vital=True)
         machine = self._engine.machine
         for name, uid in strangers(machine, seen):
             log.warning("the storage has %s.%d, which no volume here is: it is left alone", name, uid)
@@ -146,11 +146,12 @@ class VolumeWatch:
                 if self.acting_on(volume.holder) or self._engine.machine.volumes.get(volume.name) is not volume:
                     continue
                 told = mount_news(volume, (volume.name, volume.uid) in mounted)
-                self._engine.record(told, reserved=True)
+                if self._engine.record(told, reserved=True):
+                    self._told_full = False
         except (DriverError, OSError) as error:
             log.warning("the mounts cannot be looked at: %s", error)
         except JournalFull as full:
-            log.warning("what the mounts show cannot be journaled yet: %s", full)
+            self._full(full)
 
     async def measure(self) -> None:
         """Tell of each mark that was passed since the last time, and of file systems that broke."""
@@ -165,11 +166,19 @@ class VolumeWatch:
                 fill = await self._volumes.usage(volume.name, volume.uid) if volume.holder else None
                 if fill is not None:
                     events.append(filling(fill, volume.filling, volume.name, volume.uid))
-            self._engine.record([event for event in events if event is not None], reserved=True)
+            news = [event for event in events if event is not None]
+            if self._engine.record(news, reserved=True):
+                self._told_full = False
         except (DriverError, OSError) as error:
             log.warning("the storage cannot be measured: %s", error)
         except JournalFull as full:
+            self._full(full)
+
+    def _full(self, full: JournalFull) -> None:
+        """The next measurement finds it again: it is told of once."""
+        if not self._told_full:
             log.warning("what the storage shows cannot be journaled yet: %s", full)
+        self._told_full = True
 
 
 def _nobody(name: str) -> int:

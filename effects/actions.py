@@ -184,7 +184,7 @@ class Actions:
             volume = self._recorder.machine.volumes.get(name)
             if volume is not None and volume.uid == uid and not volume.lost:
                 lost = VolumeLost(name, uid, mounted=bool(volume.holder))
-                self._recorder.record((lost,), cause=started, reserved=True)
+                self._recorder.record((lost,), cause=started, vital=True)
             raise
 
     async def _mounted(self, mount: VolumeMount, kind: Kind, started: int) -> MountedVolume:
@@ -228,7 +228,7 @@ class Actions:
         end = await driver.stop(goal.name, goal.uid, goal.run, goal.grace_ms)
         if end is not None:
             # The exit is durable before the runtime forgets it: a crash between the two loses no exit code.
-            self._recorder.record(self._news(end), cause=started, reserved=True)
+            self._recorder.record(self._news(end), cause=started, vital=True)
             await self._recorder.durable()
         async with self._room:
             await driver.remove_run(goal.name, goal.uid, goal.run)

@@ -15,7 +15,7 @@ class Recorder(Protocol):
         """The head state."""
         ...
 
-    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False) -> int:
+    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False, *, vital: bool = False) -> int:
         """Append and fold; the first entry's seq, 0 if there was none."""
         ...
 

@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 FULL_RETRY_S = 5.0
 LEFT_LOOK_S = 0.2
 """Until the next look whether what is overtaken can be left by now."""
+FIRST_TRIES = 3
+"""What a goal may use all of the journal's reserve for. Later ones leave the part for what is vital: a goal that cannot
+be reached for days would use it up."""
 _BEGINS = EnsureImage | StartRun
 """Goals that bring something new: they leave the journal's reserve to others, and may be given up for good."""
 
@@ -122,6 +125,7 @@ class Runner:
         return goal
 
     async def _work(self, name: str, lane: Lane) -> None:
+        told = False
         try:
             while (goal := self._due(name)) is not None:
                 lane.woken.clear()
@@ -134,9 +138,12 @@ class Runner:
                             await self._while_due(goal, name, lane)
                         else:
                             await self._attempt(goal, name, lane)
+                        told = False
                     except JournalFull as full:
                         # Nothing may be begun that cannot be remembered; the disk gives no event when it is freed.
-                        log.warning("%s waits: %s", name, full)
+                        if not told:
+                            log.warning("%s waits: %s", name, full)
+                        told = True
                         await self._hold(lane, FULL_RETRY_S)
         finally:
             # No await since `_due` said None: nothing can have woken this lane meanwhile.
@@ -183,7 +190,7 @@ class Runner:
         """Say that nobody is at it any more; there is nothing to say of one that still waited for its turn."""
         if lane.acting:
             left = EffectAbandoned(effect=kind_of(goal), name=goal.name, uid=goal.uid, run=run_of(goal))
-            self._recorder.record((left,), cause=lane.acting, reserved=True)
+            self._recorder.record((left,), cause=lane.acting, vital=True)
 
     def _seconds_until(self, deadline: Deadline | None) -> float:
         if deadline is None or deadline.boot != self._clock.boot_id:
@@ -209,14 +216,17 @@ class Runner:
             revision=goal.revision if isinstance(goal, StartRun) else 0,
             attempt=goal.attempt,
         )
-        started = lane.acting = recorder.record((begun,), cause=lane.cause, reserved=not isinstance(goal, _BEGINS))
+        ends = not isinstance(goal, _BEGINS)
+        vital = ends and goal.attempt <= FIRST_TRIES
+        started = lane.acting = recorder.record((begun,), cause=lane.cause, reserved=ends, vital=vital)
         await recorder.durable()
         try:
             events = await self._actions.reach(goal, started)
             done = EffectDone(effect=kind_of(goal), name=goal.name, uid=goal.uid, run=run_of(goal))
+            # What came of it finds room wherever its start did: else it would be begun again, and again noted as begun.
             # What ends the object is told last: an effect on nothing would be nobody's.
             last = isinstance(events[-1] if events else None, WorkloadRemoved | VolumeRemoved)
-            recorder.record((done, *events) if last else (*events, done), cause=started, reserved=True)
+            recorder.record((done, *events) if last else (*events, done), cause=started, vital=True)
             if last:
                 self._wake_those_on_the_bridge(started)
         except (JournalError, AssertionError):
@@ -237,7 +247,7 @@ class Runner:
                 snapshot=snapshot_of(goal),
                 size_bytes=goal.size_bytes if isinstance(goal, EnsureVolume) else 0,
             )
-            recorder.record((failed,), cause=started, reserved=True)
+            recorder.record((failed,), cause=started, vital=True)
         finally:
             lane.acting = 0
         await recorder.durable()

@@ -2,7 +2,9 @@
 
 An ordinary entry is accepted only while `ahead` bytes beyond it are already the journal's, so what was promised cannot
 meet a full disk when it is moved from the front log into LMDB. When the disk gives no more, ordinary appends are
-refused before anything is promised; stop, confirm, rollback and boot entries go on into the reserve.
+refused before anything is promised, and others go on into the reserve. Observations leave most of it: what flaps for
+days would use it up, and nothing could be written any more of what helps (stop, delete, truncate), nor a life's first
+entries.
 """
 
 import ctypes
@@ -10,6 +12,7 @@ import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 KEEP_SIZE = 0x01
 AHEAD_BYTES = 16 << 20
@@ -29,13 +32,22 @@ if _HAS_FALLOCATE:
     _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
 
+class Room(NamedTuple):
+    """What entries of any kind may take on the disk, and how much of that they have not taken yet."""
+
+    size_bytes: int
+    available_bytes: int
+
+
 class Space:
     """Blocks of the data file. Two threads that extend at once may each note the smaller number, never a larger one."""
 
     def __init__(self, data: Path, ahead_bytes: int = AHEAD_BYTES, reserve_bytes: int = RESERVE_BYTES) -> None:
         self._fd = os.open(data, os.O_RDWR | os.O_CLOEXEC)
         self.ahead_bytes = ahead_bytes
-        self.reserve_bytes = reserve_bytes
+        self._least_bytes = reserve_bytes
+        self.state_bytes = 0
+        """What the fold's state takes, once that is known: a cut of history writes it first."""
         # What an earlier life was given is still the file's; the margin is for blocks that hold the extent tree.
         self.granted = max(0, os.fstat(self._fd).st_blocks * 512 - EXTENT_TREE_BYTES)
         self.reason = ""
@@ -66,9 +78,28 @@ class Space:
         self.reason = "No space left on device"
         return False
 
+    @property
+    def reserve_bytes(self) -> int:
+        """What ordinary entries leave."""
+        return self._least_bytes + 2 * self.state_bytes
+
+    @property
+    def vital_bytes(self) -> int:
+        """What observations leave of that to what helps: so much that history can be cut."""
+        return self._least_bytes // 2 + 2 * self.state_bytes
+
     def has_reserve(self, used_bytes: int) -> bool:
         """Whether one more commit, and what the follower adds to it, fits into what is already owned."""
         return self.granted >= used_bytes + COMMIT_BYTES * 2
+
+    def room(self, held_bytes: int) -> Room:
+        """Where so much is held: of the blocks that are the file's, and all that the disk has left, less the reserve
+        and a last piece that is taken whole or not at all. Nothing else bounds it: the map is moved as it grows."""
+        file, disk = os.fstat(self._fd), os.fstatvfs(self._fd)
+        most = file.st_blocks * 512 + disk.f_bavail * disk.f_frsize
+        kept = EXTENT_TREE_BYTES + self.reserve_bytes + 2 * COMMIT_BYTES + self.ahead_bytes // 2
+        size = max(0, most - kept)
+        return Room(size, max(0, size - held_bytes))
 
     def give_back(self) -> None:
         """Let the disk have what was taken ahead, while nothing is written to the file."""

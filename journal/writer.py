@@ -33,7 +33,7 @@ from journal.reader import Reader
 from journal.release import RELEASE
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
 from journal.snapshot import Snapshot as Kept
-from journal.space import COMMIT_BYTES, FRAME_BYTES, Space, room_for
+from journal.space import COMMIT_BYTES, FRAME_BYTES, Room, Space, room_for
 
 AUDIT_FLUSH_S = 1.0
 WAY_S = 1.0
@@ -125,16 +125,19 @@ class Journal:
         """Raises JournalFailed once a commit has failed."""
         self._raise_if_failed()
 
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> list[tuple[Header, Event]]:
+    def append(
+        self, drafts: Sequence[Draft], *, reserved: bool = False, vital: bool = False
+    ) -> list[tuple[Header, Event]]:
         """Number and queue `drafts` as one batch, which is durable whole or not at all.
 
-        `reserved` entries (stop, delete, boot, outcomes) may use the reserve when the disk is full.
-        Raises JournalFull (nothing was queued) and JournalFailed.
+        When the disk is full, `reserved` entries (what is observed) may use the reserve up to the part that is for
+        `vital` ones: stop, delete, what came of them, a life's first. Raises JournalFull (nothing was queued) and
+        JournalFailed.
         """
         self._raise_if_failed()
         bodies = bodies_of(drafts)
         size = room_for(bodies)
-        self._claim(size, reserved, max(map(len, bodies), default=0))
+        self._claim(size, self._leaves(reserved, vital), max(map(len, bodies), default=0))
         batch = self._facts.link(drafts, bodies, self._stamp())
         first, self.seq = self.seq + 1, self._facts.seq
         self._claimed_bytes += size
@@ -145,7 +148,13 @@ class Journal:
         clock = self._clock
         return Stamp(clock.wall_ns(), clock.boot_id, clock.mono_ns(), RELEASE, self._slot)
 
-    def _claim(self, size: int, reserved: bool, largest: int = 0) -> None:
+    def _leaves(self, reserved: bool, vital: bool) -> int:
+        """How much of the reserve is not for such entries."""
+        if vital:
+            return 0
+        return self._space.vital_bytes if reserved else self._space.reserve_bytes
+
+    def _claim(self, size: int, leaves: int, largest: int = 0) -> None:
         """Blocks for `size` more bytes are the journal's own already, or JournalFull. `largest`: of the bodies."""
         need = self._used_bytes + self._claimed_bytes + size
         owned = self._space.extend(need)
@@ -153,16 +162,16 @@ class Journal:
             return
         way = self._mover.make_way()
         under_way = not way.done()
-        if owned or (reserved and self._space.has_reserve(need)):
+        if owned or (leaves < self._space.reserve_bytes and self._space.has_reserve(need + leaves)):
             return
         if largest + FRAME_BYTES <= PAGE_BYTES:
-            if self._fits_between(size, reserved):
+            if self._fits_between(size, leaves):
                 return
-            if under_way and self._waited_for(way) and self._fits_between(size, reserved):
+            if under_way and self._waited_for(way) and self._fits_between(size, leaves):
                 return
         raise JournalFull(
             f"the disk under {self._env.directory} gives the journal no more space ({self._space.reason}): nothing was "
-            "changed. Free space there; stop and delete still work"
+            f"changed. {self._what_helps()}"
         )
 
     def _waited_for(self, way: Future[None]) -> bool:
@@ -172,22 +181,34 @@ class Journal:
             return False
         return True
 
-    def _fits_between(self, size: int, reserved: bool) -> bool:
+    def _what_helps(self) -> str:
+        need = self._used_bytes + self._claimed_bytes + PAGE_BYTES
+        if self._space.has_reserve(need) or self._fits_between(PAGE_BYTES, 0):
+            return (
+                "Free space there, or move its older part away with `capsulectl journal truncate`; stop and delete "
+                "still work"
+            )
+        return "Its reserve is used up, too: free space there. A stop still works, but is not remembered"
+
+    def _fits_between(self, size: int, leaves: int) -> bool:
         """Whether free pages among those in use take what fits on one. LMDB's file never gets smaller: after a dead
         reader kept pages from being used again, it would be full for ever. What wants several pages in a row may not
         find them, and goes by the end of the file alone."""
         self._env.forget_dead_readers()
         held = self._env.held_bytes
-        kept = 0 if reserved else self._space.reserve_bytes
-        return held < self._used_bytes and self._space.has_reserve(held + self._claimed_bytes + size + kept)
+        return held < self._used_bytes and self._space.has_reserve(held + self._claimed_bytes + size + leaves)
 
     def shortage(self) -> str:
         """Why ordinary entries are refused just now; empty when they are not."""
         try:
-            self._claim(COMMIT_BYTES, reserved=False)
+            self._claim(COMMIT_BYTES, self._space.reserve_bytes)
         except JournalFull as full:
             return str(full)
         return ""
+
+    def room(self) -> Room:
+        """How much there is for ordinary entries; pages that are free between others count."""
+        return self._space.room(self._env.held_bytes + self._claimed_bytes)
 
     async def durable(self, seq: int) -> None:
         """Return once entry `seq` is on the disk. Raises JournalFailed."""
@@ -212,7 +233,7 @@ class Journal:
         drafts, self._audit_drafts = self._audit_drafts, []
         bodies = bodies_of(drafts)
         try:
-            self._claim(room_for(bodies), reserved=False, largest=max(map(len, bodies)))
+            self._claim(room_for(bodies), self._space.reserve_bytes, max(map(len, bodies)))
         except JournalFull:
             return  # with a full disk reads go on, unremembered: the audit stream is the one that may thin
         self._mover.ask(Reads(self._audit.link(drafts, bodies, self._stamp())))
@@ -224,6 +245,11 @@ class Journal:
     def keep_snapshot(self, fold_version: int, seq: int, content: bytes) -> None:
         """The same of one that is encoded already, of any moment; from any thread."""
         self.save_snapshot(fold_version, seq, lambda: content)
+
+    def keep_room_for(self, state_bytes: int) -> None:
+        """The state takes so much by now: the reserve has room for the base that a cut would begin with. From any
+        thread."""
+        self._space.state_bytes = state_bytes
 
     async def retain(self, base: Kept, cut: bool, excised: tuple[int, ...] = ()) -> None:
         """Let the fold begin with `base`, a state after a durable entry, which a checkpoint tells of: with `cut` all up

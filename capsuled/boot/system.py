@@ -175,7 +175,7 @@ class System:
             workloads=f"{number.running} of {number.workloads} run" if number.workloads else "none",
             trial=trial_text(updates, engine.mono_ns()),
             unreached=unreached,
-            problems=tuple(filter(None, (about.condition.message, *problems))),
+            problems=tuple(filter(None, (about.condition.message, about.journal_room(), *problems))),
         )
 
 

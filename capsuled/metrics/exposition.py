@@ -91,6 +91,10 @@ def _capsule(facts: Facts) -> Iterator[Metric]:
 def _journal(facts: Facts) -> Iterator[Metric]:
     yield _counter("journal_entries", "Entries of the journal: its newest sequence number.", (), [((), facts.head_seq)])
     yield _gauge("journal_size_bytes", "What the journal takes on the disk.", (), [((), facts.journal_bytes)])
+    if facts.journal_room is not None:
+        size, left = facts.journal_room
+        yield _gauge("journal_disk_size_bytes", "What its disk has for the journal.", (), [((), size)])
+        yield _gauge("journal_disk_available_bytes", "Left of it.", (), [((), left)])
     written = [((kind,), number) for kind, number in sorted(facts.entries.items())]
     yield _counter("entries_written", "Entries since the daemon began, by type.", ("type",), written)
     failed = [(labels, number) for labels, number in sorted(facts.failures.items())]

@@ -14,6 +14,7 @@ from capsuled.sampler import Reading, Sampler
 from capsuled.services.capsule import About
 from effects.errors import DriverError
 from effects.volumes.protocol import VolumeDriver
+from journal.space import Room
 from projections.state import Machine
 from projections.storage import Fill
 
@@ -25,7 +26,8 @@ YOUNG_NS = 1_000_000_000
 
 class Facts(msgspec.Struct, frozen=True):
     """`machine` is a fork of the state; None where the journal cannot be read, for none would be a lie. `fills` are of
-    volumes that are mounted, by name. `gathered`: which of what may fail was had."""
+    volumes that are mounted, by name. `journal_room`: None where it cannot be written.
+    `gathered`: which of what may fail was had."""
 
     machine: Machine | None
     short_id: str
@@ -33,6 +35,7 @@ class Facts(msgspec.Struct, frozen=True):
     containerd: str
     head_seq: int
     journal_bytes: int
+    journal_room: Room | None
     disk_bytes: int
     disk_left_bytes: int
     entries: dict[str, int]
@@ -54,6 +57,7 @@ class Gatherer:
         about: About,
         journal: Path,
         head: Callable[[], tuple[int, str]],
+        room: Callable[[], Room | None],
         readable: bool,
     ) -> None:
         self._engine = engine
@@ -62,6 +66,7 @@ class Gatherer:
         self._about = about
         self._journal = journal
         self._head = head
+        self._room = room
         self._readable = readable
         self._tally = Tally()
         engine.on_entry(self._tally.note)
@@ -92,6 +97,7 @@ class Gatherer:
             containerd=self._about.containerd_version,
             head_seq=self._head()[0],
             journal_bytes=allocated_bytes(self._journal),
+            journal_room=self._room(),
             disk_bytes=disk.f_blocks * disk.f_frsize,
             disk_left_bytes=disk.f_bavail * disk.f_frsize,
             entries=entries,

@@ -5,6 +5,7 @@ import logging
 from ipaddress import ip_address
 
 from capsuled.front import House, head_of
+from capsuled.journal_room import room_of
 from capsuled.metrics.facts import Facts, Gatherer
 from capsuled.metrics.server import PATH, MetricsServer
 
@@ -20,6 +21,7 @@ async def serve_metrics(house: House, address: str) -> MetricsServer:
         house.about,
         house.layout.journal,
         head_of(house.memory),
+        room_of(house.memory),
         readable=house.memory.unknown is None,
     )
 

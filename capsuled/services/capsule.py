@@ -54,6 +54,7 @@ class About:
         self.absent: tuple[str, ...] = HOSTED_ABSENT
         self.stages: Stages | None = None
         self.microvms = NONE
+        self.journal_room: Callable[[], str] = lambda: ""
         self.started_at_s = int(time.time())
         self._warnings: list[str] = []
         self._checks: list[Latest[Sequence[str]]] = []

@@ -100,7 +100,7 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
                 if now is not None and now.lost:
                     # No call on a lost volume is admitted; should it come back, this must not have been forgotten.
                     leaving = SnapshotDeleteRequested(now.name, now.uid, one.uid)
-                    self._engine.record((leaving,), cause=stream.seq, reserved=True, actor=SYSTEM)
+                    self._engine.record((leaving,), cause=stream.seq, vital=True, actor=SYSTEM)
                 else:
                     await self._engine.call(intents.DeleteSnapshot(volume.name, label_of(stream.seq)), own)
 

@@ -86,7 +86,7 @@ def _tell(engine: Engine, events: Sequence[Event], restores: bool, cause: int = 
         if (update := owed(engine.machine, event)) is not None:
             back, lost = brought_back(engine.machine, update) if restores else ((), (_later(update),))
             all_of_it += back
-    engine.record(all_of_it, cause=cause, reserved=True, actor=SYSTEM)
+    engine.record(all_of_it, cause=cause, vital=True, actor=SYSTEM)
     return lost
 
 
@@ -114,7 +114,7 @@ def _found(find_out: FindOut, update: Update, loader: Loader) -> Found:
 def _tell_back(engine: Engine, update: Update, found_out: Found, found: Reconciled, restores: bool) -> tuple[str, ...]:
     verdict, evidence = found_out.verdict, found_out.evidence
     log.warning("the trial of update %d is over: %s (%s)", update.uid, verdict.cause, verdict.confidence)
-    seq = engine.record((UpdateEvidenceFound(update.uid, evidence),), reserved=True, actor=SYSTEM)
+    seq = engine.record((UpdateEvidenceFound(update.uid, evidence),), vital=True, actor=SYSTEM)
     rolled_back = UpdateRolledBack(
         update.uid,
         verdict.cause,

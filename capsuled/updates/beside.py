@@ -96,7 +96,9 @@ class BesideLog:
     def check(self) -> None:
         """It takes what is a slot's."""
 
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+    def append(
+        self, drafts: Sequence[Draft], *, reserved: bool = False, vital: bool = False
+    ) -> Sequence[tuple[Header, Event]]:
         """On the disk when it returns. Raises JournalFull, and the reason for what is no slot's."""
         if not all(isinstance(draft.event, KEPT | _PASSING) for draft in drafts):
             raise self._why

@@ -31,7 +31,7 @@ async def read_in(engine: Engine, side_log: SideLog | None, stands: Stands) -> R
     lost: tuple[str, ...] = ()
     if drafts:
         back, lost = _brought_back(engine.machine, drafts)
-        engine.commit([*drafts, *(Draft(event, SYSTEM) for event in back)], reserved=True)
+        engine.commit([*drafts, *(Draft(event, SYSTEM) for event in back)], vital=True)
         await engine.durable()
     return ReadIn(tuple(one for one, _ in records), lost)
 

@@ -103,7 +103,7 @@ class Receiver:
         told = error.refusal if isinstance(error, Refused) else error
         message = getattr(told, "message", "") or "the push ended before all of it had come"
         failed = UpdateStagingFailed(update.uid, str(getattr(error, "reason", "CUT")), str(message), held)
-        self._engine.record((failed,), cause=cause, reserved=True, actor=SYSTEM)
+        self._engine.record((failed,), cause=cause, vital=True, actor=SYSTEM)
 
     def _tell_staged(self, head: Head, update: Update, cause: int, began_ns: int) -> None:
         boot, root = head.manifest.members

@@ -52,10 +52,10 @@ class Switch:
             )
         except (LoaderFailed, JournalError) as error:
             disarmed = UpdateDisarmed(update.uid, "write-failed", str(error))
-            engine.record((disarmed,), cause=cause, reserved=True, actor=SYSTEM)
+            engine.record((disarmed,), cause=cause, vital=True, actor=SYSTEM)
             await engine.durable()
             raise
-        engine.record((UpdateArmed(update.uid),), cause=cause, reserved=True, actor=SYSTEM)
+        engine.record((UpdateArmed(update.uid),), cause=cause, vital=True, actor=SYSTEM)
         await engine.durable()
 
     async def hold(self, slot: str) -> bool:
@@ -84,7 +84,7 @@ class Switch:
             if self._engine.machine.updates[update.uid].phase not in _WAITS:
                 return  # its arming failed meanwhile
             await self._take_back()
-            self._engine.record((UpdateDisarmed(update.uid, "operator"),), cause=cause, reserved=True, actor=SYSTEM)
+            self._engine.record((UpdateDisarmed(update.uid, "operator"),), cause=cause, vital=True, actor=SYSTEM)
             await self._engine.durable()
 
     async def confirm(self, update: Update) -> None:
@@ -105,7 +105,7 @@ class Switch:
         await self._engine.durable(update.seq)
         state = await self._loader.read()
         await self._loader.write(replace(state, default_slot=_slot(update.slot), next_slot=None))
-        self._engine.record((UpdateConfirmed(update.uid, update.slot),), cause=update.seq, reserved=True, actor=SYSTEM)
+        self._engine.record((UpdateConfirmed(update.uid, update.slot),), cause=update.seq, vital=True, actor=SYSTEM)
         await self._engine.durable()
 
     async def leave(self, update: Update) -> None:

@@ -57,6 +57,7 @@ class Trial:
         self._witness = witness
         self._go_back = go_back
         self._stays = stays
+        self._unsaid = ""
 
     async def run(self) -> None:
         """Until it is decided."""
@@ -78,7 +79,7 @@ class Trial:
         checks = failing(self._engine.machine, update, facts)
         told = tuple((one.name, one.message) for one in checks)
         if not update.judged or told != update.failing:
-            self._record((UpdateHealthChanged(update.uid, checks),))
+            self._record((UpdateHealthChanged(update.uid, checks),), vital=not update.judged)
             update = on_trial(self._engine.machine) or update
         boot, now_ns = self._clock.boot_id, self._clock.mono_ns()
         if update.phase is UpdatePhase.CONFIRMING:
@@ -88,7 +89,7 @@ class Trial:
             except (LoaderFailed, JournalError):
                 log.error("update %d cannot be confirmed: %s", update.uid, self._switch.problem)
         if update.phase is UpdatePhase.TENTATIVE and soaked(update, boot, now_ns):
-            self._record((UpdateConfirming(update.uid, "healthy"),))
+            self._record((UpdateConfirming(update.uid, "healthy"),), vital=True)
             return False
         if update.phase is not UpdatePhase.RETURNING and not overdue(update, boot, now_ns):
             return False
@@ -100,7 +101,7 @@ class Trial:
         if update.phase is not UpdatePhase.RETURNING or cause is None:
             cause, message = _cause(update, checks)
             if await self._is_left(update):
-                self._record((UpdateReturning(update.uid, cause, message),))
+                self._record((UpdateReturning(update.uid, cause, message),), vital=True)
         log.warning("update %d goes back: %s %s", update.uid, cause, message)
         if self._witness is not None:
             await asyncio.to_thread(self._witness.keep, cause, checks)
@@ -122,12 +123,14 @@ class Trial:
             return False
         return True
 
-    def _record(self, events: Sequence[Event]) -> None:
+    def _record(self, events: Sequence[Event], vital: bool = False) -> None:
         """A journal that takes nothing is itself a reason to go back, and none not to."""
         try:
-            self._engine.record(events, reserved=True, actor=SYSTEM)
+            self._engine.record(events, reserved=True, actor=SYSTEM, vital=vital)
         except JournalError as error:
-            log.error("not remembered: %s", error)
+            if str(error) != self._unsaid:
+                log.error("not remembered: %s", error)
+            self._unsaid = str(error)
 
 
 def _cause(update: Update, checks: tuple[FailedCheck, ...]) -> tuple[Cause, str]:

@@ -215,7 +215,7 @@ class Updates:
             return
         try:
             ends = MachineEndRequested("reboot", by=f"update {uid}")
-            self._engine.record((ends,), reserved=True, actor=SYSTEM)
+            self._engine.record((ends,), vital=True, actor=SYSTEM)
         except JournalError as error:
             log.error("that the machine starts anew is not in the journal: %s", error)
         self._reboot()

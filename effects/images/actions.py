@@ -39,7 +39,7 @@ class ImageActions:
 
         def named(images: tuple[CachedImage, ...]) -> None:
             self._named.add(goal.name)
-            self._recorder.record((pulled(images, progress),), cause=started, reserved=True)
+            self._recorder.record((pulled(images, progress),), cause=started, vital=True)
 
         try:
             await self._store.pull(goal.pin, moves=goal.moves, progress=progress, named=named)
@@ -53,4 +53,4 @@ class ImageActions:
     def lost(self, index_digest: str, started: int) -> None:
         """A start found the image gone behind the journal's back: from now on it is known, and will be fetched."""
         if index_digest in self._recorder.machine.cached:
-            self._recorder.record((ImageLost(digests=(index_digest,)),), cause=started, reserved=True)
+            self._recorder.record((ImageLost(digests=(index_digest,)),), cause=started, vital=True)

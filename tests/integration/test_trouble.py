@@ -1,5 +1,6 @@
 """A running daemon and a journal in trouble: what is refused, what goes on, what an operator is told. With real faults."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from capsuled.layout import hosted
 from tests.support.daemon import CAPSULED, SERVE, Daemon, daemon, manifest
-from tests.support.small_disk import SmallDisk, small_disk, use_up
+from tests.support.small_disk import SmallDisk, declare, small_disk, use_up
 
 pytestmark = pytest.mark.real
 
@@ -90,6 +91,27 @@ def test_a_full_disk_refuses_changes_by_name_and_lets_go_of_what_runs(disk: Smal
     capsule.apply(manifest("more", SERVE), "--wait")
     assert "Free space" not in capsule.ctl("capsule", "info").stderr
     assert lives(pids["stays"]) and "yes" in capsule.good("journal", "verify")
+
+
+def test_a_journal_that_fills_is_told_of_while_it_takes_everything_and_history_can_begin_later(
+    on_disk: Daemon, tmp_path: Path
+) -> None:
+    def told() -> str:
+        lines = on_disk.ctl("capsule", "info").stderr.splitlines()
+        return next((line for line in lines if "of what its disk has" in line), "")
+
+    for number in range(60):
+        declare(on_disk, 10)
+        if warning := told():
+            break
+        assert number < 59, "nobody is told"
+    assert "the journal has taken 8" in warning and "journal truncate --before" in warning
+    on_disk.apply(manifest("more", SERVE), "--wait")
+    newest = json.loads(on_disk.good("history", "-n", "1", "-o", "json"))["seq"]
+    archive = str(tmp_path / "old.capsule")
+    on_disk.good("journal", "truncate", "--before", str(newest - 10), "--export", archive, "--yes")
+    assert not told()
+    on_disk.apply(manifest("other", SERVE), "--wait")
 
 
 def test_a_disk_that_turns_read_only_leaves_a_daemon_that_can_be_asked_and_can_stop(

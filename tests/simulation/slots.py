@@ -95,9 +95,11 @@ class Log:
     def check(self) -> None:
         """It takes everything."""
 
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+    def append(
+        self, drafts: Sequence[Draft], *, reserved: bool = False, vital: bool = False
+    ) -> Sequence[tuple[Header, Event]]:
         """Numbered, and not yet on the disk."""
-        if self._box.full and not reserved:
+        if self._box.full and not (reserved or vital):
             raise JournalFull("the journal has no more space")
         stamp = Stamp(self._clock.wall, self._clock.boot_id, self._clock.mono, "0.0.1", self._slot)
         batch = self._chain.link(drafts, bodies_of(drafts), stamp)

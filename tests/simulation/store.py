@@ -81,10 +81,12 @@ class SimulatedLog:
     def check(self) -> None:
         """See Log."""
 
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> list[tuple[Header, Event]]:
+    def append(
+        self, drafts: Sequence[Draft], *, reserved: bool = False, vital: bool = False
+    ) -> list[tuple[Header, Event]]:
         """See Log."""
         assert self.alive, "a dead daemon writes nothing"
-        if self._disk.full and not reserved:
+        if self._disk.full and not (reserved or vital):
             raise JournalFull("the simulated disk is full")
         clock = self._clock
         release = self._release
@@ -110,6 +112,9 @@ class SimulatedLog:
     def behind(self) -> Iterator[bytes]:
         """What is appended and not moved yet: what it takes for durable, and what is not."""
         return (value for frame in (*self._tail.oldest(LOG_BYTES), *self._queue) for value in frame.values)
+
+    def keep_room_for(self, state_bytes: int) -> None:
+        """See Journal: a simulated reserve has no end."""
 
     def save_snapshot(self, fold_version: int, seq: int, encoded: Callable[[], bytes]) -> None:
         """See Journal: kept once the entries that it stands on were moved."""

@@ -12,7 +12,7 @@ class Kept:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
 
-    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False) -> int:
+    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False, *, vital: bool = False) -> int:
         raise AssertionError("nothing is recorded here")
 
     async def durable(self) -> None:

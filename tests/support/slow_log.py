@@ -4,15 +4,18 @@ import asyncio
 from collections.abc import Sequence
 
 from journal.entry import Header
+from journal.errors import JournalFull
 from journal.events import Event
 from journal.sequencer import Draft
 from tests.support.story import Story
 
 
 class SlowLog:
-    """It goes on behind a story. `told` is what was appended; `written` is set while the disk writes at once."""
+    """It goes on behind a story. `told` is what was appended; `written` is set while the disk writes at once. While it
+    is `full`, only the last part of its reserve is left."""
 
     def __init__(self, story: Story) -> None:
+        self.full = False
         self.told: list[Event] = []
         self.written = asyncio.Event()
         self.written.set()
@@ -21,8 +24,12 @@ class SlowLog:
     def check(self) -> None:
         """It never fails."""
 
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+    def append(
+        self, drafts: Sequence[Draft], *, reserved: bool = False, vital: bool = False
+    ) -> Sequence[tuple[Header, Event]]:
         """See Log."""
+        if self.full and not vital:
+            raise JournalFull("the disk is full")
         entries = []
         for draft in drafts:
             self._seq += 1

@@ -64,14 +64,19 @@ def small_disk(scratch: Path, size_bytes: int = 128 << 20) -> Iterator[SmallDisk
 
 def use_up(capsule: Daemon) -> str:
     """Declare big things until the journal takes no more; the reason for it."""
+    try:
+        declare(capsule, 500)
+    except grpc.RpcError as error:
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        return str(error.details())
+    raise AssertionError("the disk never filled")
+
+
+def declare(capsule: Daemon, times: int) -> None:
+    """So many big things. Raises RpcError."""
     with grpc.insecure_channel(f"unix:{capsule.state}/capsule.sock") as channel:
         stub = workload_pb2_grpc.WorkloadServiceStub(channel)
-        for number in range(500):
+        for number in range(times):
             spec = pb.ContainerSpec(image="demo:1", args=[f"{number}{BULK}", BULK])
             bulky = pb.Workload(name="bulky", container=spec, desired_state=pb.DESIRED_STATE_STOPPED)
-            try:
-                stub.Apply(pb.WorkloadApplyRequest(workload=bulky))
-            except grpc.RpcError as error:
-                assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-                return str(error.details())
-    raise AssertionError("the disk never filled")
+            stub.Apply(pb.WorkloadApplyRequest(workload=bulky))

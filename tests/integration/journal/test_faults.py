@@ -16,7 +16,7 @@ from journal.clock import SystemClock
 from journal.entry import LOCAL
 from journal.environment import FRONT_LOG, Environment, hold
 from journal.errors import ForeignDirectory, JournalDamaged, JournalFull, JournalLocked, JournalReadOnly
-from journal.events import CallAccepted, CallRead, JournalCheckpointed
+from journal.events import CallAccepted, CallRead, DaemonStarted, JournalCheckpointed
 from journal.frontlog import open_front_log
 from journal.head import Head, HeadFile, read_head
 from journal.reader import Reader
@@ -412,6 +412,52 @@ def test_space_is_owned_ahead_of_need(tmp_path: Path) -> None:
     space = Space(file, ahead_bytes=1 << 20, reserve_bytes=1 << 20)
     assert space.extend(0) and file.stat().st_blocks * 512 >= 2 << 20 and file.stat().st_size == 0
     space.close()
+
+
+def test_observations_leave_what_history_needs_to_begin_later_and_a_life_to_begin(small_disk: Path) -> None:
+    directory = small_disk / "journal"
+
+    state = b"x" * 3_000_000
+
+    async def main() -> None:
+        journal = Journal(Environment(directory), SystemClock())
+        journal.keep_room_for(len(state))
+        for _ in range(30):
+            journal.append([draft(4_000)] * 40)
+            await journal.durable(journal.seq)
+        with (small_disk / "ballast").open("wb") as file, pytest.raises(OSError, match="No space"):
+            while True:
+                file.write(b"\0" * (1 << 20))
+                file.flush()
+        with pytest.raises(JournalFull, match="stop and delete still work"):
+            while True:
+                journal.append([draft(1_000)] * 20)
+                await journal.durable(journal.seq)
+        for _ in range(3):  # lives in which something flaps
+            before = journal.seq
+            with pytest.raises(JournalFull, match="stop and delete still work"):
+                while True:
+                    journal.append([draft(1_000)] * 20, reserved=True)
+                    await journal.durable(journal.seq)
+            assert journal.seq > before
+            await journal.close()
+            journal = Journal(Environment(directory), SystemClock())
+            journal.keep_room_for(len(state))
+            journal.append([Draft(DaemonStarted("os", "power-lost"), LOCAL)], vital=True)
+            await journal.durable(journal.seq)
+        upto = journal.seq - 20
+        stored = journal.reader.get(upto)
+        assert stored is not None
+        journal.append([Draft(JournalCheckpointed(upto, 2, "ab", stored.hash.hex(), "usb"), LOCAL)], vital=True)
+        await journal.durable(journal.seq)
+        await journal.retain(Snapshot(upto, stored.hash, state), cut=True)
+        journal.append([draft()], reserved=True)
+        journal.append([draft()])
+        await journal.durable(journal.seq)
+        await journal.close()
+        assert verify(directory).whole
+
+    asyncio.run(main())
 
 
 def test_with_a_full_disk_history_can_begin_later_and_that_gives_the_journal_room(small_disk: Path) -> None:

@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from capsuled.front import head_of
+from capsuled.journal_room import room_of
 from capsuled.metrics.exposition import page
 from capsuled.metrics.facts import Facts, Gatherer
 from capsuled.sampler import MachineUse, Reading
@@ -19,6 +20,7 @@ from effects.errors import RuntimeUnavailable
 from effects.stats.protocol import Cpu, Disk, Memory, Pids, Traffic, Usage
 from journal.events import EffectFailed
 from journal.release import RELEASE
+from journal.space import Room
 from journal.specs import ContainerSpec, ImagePin, Resources
 from projections.phases import RunPhase
 from projections.state import CachedDigest, Machine, Operator, Run, Snapshot, Volume, Workload
@@ -61,6 +63,7 @@ def facts() -> Facts:
         containerd="1.6.20",
         head_seq=42,
         journal_bytes=4_096,
+        journal_room=Room(1_000, 700),
         disk_bytes=100,
         disk_left_bytes=30,
         entries={"call.accepted": 5},
@@ -131,6 +134,8 @@ def test_what_a_label_holds_comes_through_whatever_is_in_it() -> None:
         ("capsule_storage_used_bytes", {(): 400}),
         ("capsule_journal_entries_total", {(): 42}),
         ("capsule_journal_size_bytes", {(): 4_096}),
+        ("capsule_journal_disk_size_bytes", {(): 1_000}),
+        ("capsule_journal_disk_available_bytes", {(): 700}),
         ("capsule_entries_written_total", {("call.accepted",): 5}),
         ("capsule_effect_failures_total", {("StartRun", "IMAGE_MISSING"): 2}),
         ("capsule_images", {(): 1}),
@@ -182,9 +187,10 @@ def test_a_phase_is_one_of_all_there_are() -> None:
 
 
 def test_where_the_journal_cannot_be_read_nothing_is_said_of_objects() -> None:
-    families = parsed(page(msgspec.structs.replace(facts(), machine=None, reading=None)))
+    families = parsed(page(msgspec.structs.replace(facts(), machine=None, reading=None, journal_room=None)))
     assert families["capsule_condition"].samples
-    assert not [one for one in families if one.startswith(("capsule_volume", "capsule_images", "capsule_operators"))]
+    not_said = ("capsule_volume", "capsule_images", "capsule_operators", "capsule_journal_disk")
+    assert not [one for one in families if one.startswith(not_said)]
     assert not [one for name, one in families.items() if name.startswith("capsule_workload") and one.samples]
 
 
@@ -217,8 +223,10 @@ def gatherer(house: Standing, **other: Any) -> Gatherer:
         "sampler": inner.sampler,
         "volumes": inner.volumes,
         "about": inner.about,
+        "journal": inner.layout.journal,
+        "room": room_of(inner.memory),
     }
-    return Gatherer(**(given | other), journal=inner.layout.journal, head=head_of(inner.memory), readable=True)
+    return Gatherer(**(given | other), head=head_of(inner.memory), readable=True)
 
 
 class Broken:
@@ -235,6 +243,8 @@ def test_a_driver_that_fails_costs_its_own_figures_alone(house: Standing) -> Non
     good = house.do(gatherer(house).gather)
     assert good.gathered == {"usage": True, "volumes": True} and good.reading is not None and good.pool is not None
     assert good.journal_bytes > 0 and good.disk_bytes > good.disk_left_bytes > 0 and good.head_seq >= 1
+    assert good.journal_room is not None
+    assert good.disk_bytes > good.journal_room.size_bytes > good.journal_room.available_bytes > 0
     for part in ("sampler", "volumes"):
         found = house.do(gatherer(house, **{part: Broken()}).gather)
         assert [name for name, had in found.gathered.items() if not had] == ["usage" if part == "sampler" else part]

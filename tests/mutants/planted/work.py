@@ -61,7 +61,7 @@ PLANTED = (
         "end-not-told",
         "the end of a run that was stopped is not journaled",
         ACTIONS,
-        "self._recorder.record(self._news(end), cause=started, reserved=True)",
+        "self._recorder.record(self._news(end), cause=started, vital=True)",
         "pass",
     ),
     Mutant(

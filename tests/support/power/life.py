@@ -115,9 +115,11 @@ class NotedEngine(Engine):
         super().__init__(journal, machine, SystemClock(), frozenset())
         self._journal, self._ledger = journal, ledger
 
-    def commit(self, drafts: Sequence[Draft], reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+    def commit(
+        self, drafts: Sequence[Draft], reserved: bool = False, vital: bool = False
+    ) -> Sequence[tuple[Header, Event]]:
         """See Engine."""
-        entries = super().commit(drafts, reserved)
+        entries = super().commit(drafts, reserved, vital)
         head = self._journal.head
         # A batch that ends here is on its way: on the disk there is all of it, or nothing.
         self._ledger.note(end=head.seq, hash=state_hash(self.machine), link=head.hash.hex())

@@ -47,7 +47,9 @@ class Ledger:
     def check(self) -> None:
         return None
 
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+    def append(
+        self, drafts: Sequence[Draft], *, reserved: bool = False, vital: bool = False
+    ) -> Sequence[tuple[Header, Event]]:
         stamp = Stamp(self.clock.wall_ns(), self.clock.boot_id, self.clock.mono_ns(), "0.0.1", "")
         batch = self.chain.link(drafts, bodies_of(drafts), stamp)
         self.entries += batch.entries

@@ -37,7 +37,9 @@ class Brim:
     def check(self) -> None:
         return None
 
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+    def append(
+        self, drafts: Sequence[Draft], *, reserved: bool = False, vital: bool = False
+    ) -> Sequence[tuple[Header, Event]]:
         if self.full:
             raise FULL
         batch = self._chain.link(drafts, bodies_of(drafts), Stamp(1, "boot-1", 1, "0.0.1", ""))

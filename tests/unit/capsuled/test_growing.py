@@ -56,10 +56,12 @@ class TwinDisk:
 
 
 class Full(Ledger):
-    """A log at its bound: only the reserve is left."""
+    """A log at its bound: only the last part of the reserve is left."""
 
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
-        if not reserved:
+    def append(
+        self, drafts: Sequence[Draft], *, reserved: bool = False, vital: bool = False
+    ) -> Sequence[tuple[Header, Event]]:
+        if not vital:
             raise JournalFull("the disk gives the journal no more space")
         return super().append(drafts)
 

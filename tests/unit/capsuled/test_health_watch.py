@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import pytest
 from msgspec.structs import replace
 
 from capsuled.engine import Engine
@@ -41,7 +42,9 @@ class InMemory:
     def check(self) -> None:
         return None
 
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+    def append(
+        self, drafts: Sequence[Draft], *, reserved: bool = False, vital: bool = False
+    ) -> Sequence[tuple[Header, Event]]:
         if self.full and drafts:
             raise JournalFull("the disk is full")
         stamp = Stamp(1, self._clock.boot_id, self._clock.mono_ns(), "0.0.1", "")
@@ -244,13 +247,14 @@ def test_who_stops_is_not_looked_at_any_more_and_who_starts_is_again() -> None:
     play(story)
 
 
-def test_what_a_full_journal_cannot_take_is_told_once_it_can() -> None:
+def test_what_a_full_journal_cannot_take_is_told_once_it_can(caplog: pytest.LogCaptureFixture) -> None:
     async def story(loop: VirtualLoop) -> None:
         house = House(loop, {"web": CHECK})
         house.log.full = True
         task = asyncio.ensure_future(house.watch.run())
         await asyncio.sleep(60)
         assert house.told() == []
+        assert caplog.text.count("cannot be journaled yet") == 1, "not with each look"
         house.log.full = False
         await asyncio.sleep(60)
         assert house.told() == [("web", "healthy")]

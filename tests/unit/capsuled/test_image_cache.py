@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from capsuled.engine import Engine
 from capsuled.image_cache import ImageCache
 from effects.images.registry_twin import Registries, TwinRegistry
 from effects.images.twin import CacheWorld, TwinImages
-from journal.events import ImageRemovalRequested, ImageRemoved
+from journal.events import ImageFound, ImageLost, ImageRemovalRequested, ImageRemoved
 from tests.support.clock import HandClock
 from tests.support.slow_log import SlowLog
 from tests.support.story import OTHER_PIN, PIN, Story
@@ -74,5 +76,33 @@ def test_a_removal_that_is_asked_for_while_another_is_carried_out_waits_until_it
         box.log.written.set()
         await until(lambda: len(box.log.of(ImageRemoved)) == 2)
         assert not {PIN.index_digest, OTHER_PIN.index_digest} & box.world.records.keys()
+
+    played(act)
+
+
+def test_what_another_hand_took_while_the_journal_was_full_is_told_once_it_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def act(box: Box) -> None:
+        looks = 0
+
+        async def looked(point: str) -> None:
+            nonlocal looks
+            looks += 1
+            await asyncio.sleep(0)
+
+        box.log.full = True
+        await box.cache.look()
+        told = len(box.log.of(ImageLost))
+        assert box.log.of(ImageFound), "what a life finds when it begins has the last part of the reserve"
+        box.at_the_cache = looked
+        following = asyncio.ensure_future(box.cache.follow())
+        await until(lambda: box.world._listeners)
+        box.world.take(PIN.index_digest, PIN.platform_digest)
+        await until(lambda: looks > 5)
+        assert len(box.log.of(ImageLost)) == told and caplog.text.count("cannot be journaled yet") == 1
+        box.log.full = False
+        await until(lambda: len(box.log.of(ImageLost)) > told)
+        following.cancel()
 
     played(act)

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from effects.errors import RegistryDenied
+from effects.errors import RegistryDenied, RuntimeUnavailable
 from effects.goals import Effect, EnsureImage, StartRun, StopRun
 from effects.planner import plan
-from effects.runner import Runner
+from effects.runner import FIRST_TRIES, Runner
+from journal.errors import JournalFull
 from journal.events import (
     EffectAbandoned,
     EffectFailed,
@@ -41,7 +42,7 @@ class Told:
     def machine(self) -> Machine:
         return self.story.machine
 
-    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False) -> int:
+    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False, *, vital: bool = False) -> int:
         self.story.mono = self._clock.mono_ns()
         first = self.machine.seq + 1
         self.story.tell(*events)
@@ -132,6 +133,45 @@ def test_a_start_that_only_waits_for_its_guest_is_left_for_the_end_of_it_and_for
                     task.cancel()
 
     _live(story)
+
+
+class Bounded(Told):
+    """A recorder whose journal has but the last part of its reserve left; `refused` counts what it did not take."""
+
+    refused = 0
+
+    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False, *, vital: bool = False) -> int:
+        if not vital:
+            self.refused += 1
+            raise JournalFull("the disk is full")
+        return super().record(events, cause, reserved, vital=vital)
+
+
+def test_what_cannot_be_ended_for_days_leaves_a_full_journal_room_after_its_first_tries(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story(loop: VirtualLoop) -> None:
+        clock = VirtualClock(loop)
+        told, drivers = Bounded(clock), Scripted()
+        told.story.apply(declared("web"))
+        told.story.run_starts("web")
+        told.story.call(intents.Stop("web"))
+        before = len(told.story.entries)
+        async with asyncio.TaskGroup() as group:
+            runner = Runner(told, drivers, clock, group)  # type: ignore[arg-type]
+            told.wake = runner.wake
+            runner.open()
+            for number in range(FIRST_TRIES):
+                await asyncio.sleep(600)
+                drivers.answers[number].set_exception(RuntimeUnavailable("it does not answer"))
+            await asyncio.sleep(3_600)
+            assert len(drivers.asked) == FIRST_TRIES and {type(goal) for goal in drivers.asked} == {StopRun}
+            assert len(told.story.entries) - before == 2 * FIRST_TRIES
+            assert 600 < told.refused < 800 and caplog.text.count("web waits: the disk is full") == 1
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        _live(story)
 
 
 def _live(story: Callable[[VirtualLoop], Awaitable[None]]) -> None:

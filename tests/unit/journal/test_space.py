@@ -78,6 +78,14 @@ def test_a_disk_that_gives_no_more_says_why_while_the_reserve_is_still_there(
     space.close()
 
 
+def test_the_part_for_what_helps_is_large_enough_to_cut_history(file: Path) -> None:
+    space = Space(file, reserve_bytes=4 * MIB)
+    assert (space.reserve_bytes, space.vital_bytes) == (4 * MIB, 2 * MIB)
+    space.state_bytes = 5 * MIB  # written whole, and once more counted for pages that are copied
+    assert (space.reserve_bytes, space.vital_bytes) == (14 * MIB, 12 * MIB)
+    space.close()
+
+
 def test_space_that_comes_back_is_taken_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(20 * MIB)
     space = on(disk, file, monkeypatch)
@@ -111,6 +119,23 @@ def test_where_nothing_can_be_taken_ahead_what_is_free_must_do(
     assert not huge.extend(0) and "No space left" in huge.reason
     space.close()
     huge.close()
+
+
+def test_the_room_is_what_the_file_has_and_what_the_disk_has_left_for_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = Space(file, ahead_bytes=4 * MIB, reserve_bytes=2 * MIB)
+    assert space.extend(0)
+    taken = file.stat().st_blocks * 512
+    disk = os.statvfs(file)
+    left = os.statvfs_result((*disk[:2], disk.f_blocks, disk.f_bfree, 100 * MIB // disk.f_frsize, *disk[5:]))
+    monkeypatch.setattr(os, "fstatvfs", lambda fd: left)
+    kept = (2 + 2) * MIB + 2 * COMMIT_BYTES + EXTENT_TREE_BYTES
+    size = taken + 100 * MIB // disk.f_frsize * disk.f_frsize - kept
+    assert space.room(0) == (size, size)
+    assert space.room(10 * MIB) == (size, size - 10 * MIB)
+    assert space.room(size + 1) == (size, 0), "in the reserve"
+    space.close()
 
 
 def test_what_was_taken_ahead_can_be_given_back_and_nothing_that_is_written_with_it(file: Path) -> None:

@@ -136,6 +136,43 @@ def test_a_full_disk_refuses_before_a_number_is_given(tmp_path: Path) -> None:
     reader.close()
 
 
+def test_observations_leave_half_of_the_reserve_and_a_refusal_says_what_still_works(tmp_path: Path) -> None:
+    class Bounded(Space):
+        left = 1 << 40
+
+        def extend(self, used_bytes: int) -> bool:
+            self.reason = "No space left on device"
+            return False
+
+        def has_reserve(self, used_bytes: int) -> bool:
+            return used_bytes <= self.left
+
+    def takes(journal: Journal, **depth: bool) -> str:
+        try:
+            journal.append([Draft(STOP, LOCAL)], **depth)
+        except JournalFull as full:
+            return str(full)
+        return ""
+
+    async def main() -> None:
+        environment = Environment(tmp_path / "journal")
+        space = Bounded(tmp_path / "journal" / "data.mdb")
+        journal = Journal(environment, HandClock(), space=space)
+        used = environment.used_bytes
+        for left, observed, vital in ((space.reserve_bytes - 1, True, True), (space.vital_bytes - 1, False, True)):
+            space.left = used + left
+            assert "truncate`; stop and delete still work" in takes(journal)
+            assert (takes(journal, reserved=True) == "") is observed
+            assert (takes(journal, vital=True) == "") is vital
+        space.left = 0
+        for depth in ({}, {"reserved": True}, {"vital": True}):
+            assert "Its reserve is used up, too: free space there" in takes(journal, **depth)
+        await journal.durable(journal.seq)
+        await journal.close()
+
+    asyncio.run(main())
+
+
 F = TypeVar("F", bound=FrontLog)
 
 

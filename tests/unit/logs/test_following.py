@@ -49,7 +49,7 @@ class House:
     async def durable(self, seq: int | None = None) -> None:
         await asyncio.sleep(0)
 
-    def record(self, events: tuple[Event, ...], cause: int = 0, reserved: bool = False) -> int:
+    def record(self, events: tuple[Event, ...], cause: int = 0, reserved: bool = False, *, vital: bool = False) -> int:
         self.remembered += events
         return 1
 
