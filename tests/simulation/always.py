@@ -28,17 +28,20 @@ def judge_now(world: World, cables: Cables, storage: Storage) -> list[str]:
         ("a volume", [name for name, _ in storage.volumes]),
     )
     wrong = [f"{what} is there twice: {names}" for what, names in each if len(set(names)) < len(names)]
+    wrong += [f"{link.name} has the bridge's own address" for link in links.values() if link.address.endswith(".1")]
     both = [key for key, one in storage.volumes.items() if one.mounted and one.attached]
     return wrong + [f"volume {key} is mounted and attached" for key in both]
 
 
-def staying(machine: Machine, world: World) -> Iterator[tuple[RunKey, TwinContainer]]:
+def staying(
+    machine: Machine, world: World, kinds: tuple[str, ...] = ("microvm",)
+) -> Iterator[tuple[RunKey, TwinContainer]]:
     """The microVMs that live, are to live on, and for which nothing is due: they are as they shall be."""
     for key, container in world.containers.items():
         name, uid, number = key
         workload = machine.workloads.get(name)
         run = None if workload is None or workload.uid != uid else workload.run
-        if workload is None or run is None or container.status != "running" or container.run.kind != "microvm":
+        if workload is None or run is None or container.status != "running" or container.run.kind not in kinds:
             continue
         stays = workload.desired == "running" and run.number == number and run.phase is RunPhase.RUNNING
         if stays and plan_object(machine, name) is None:

@@ -40,6 +40,8 @@ async def impatient(simulation: "Simulation", call: Callable[[], Coroutine[Any, 
     first = asyncio.ensure_future(call())
     try:
         await asyncio.sleep(simulation.random.choice((0.0, 0.0005, 0.002)))
+        if simulation.random.random() < 0.5:
+            first.cancel()  # the connection is gone, and with it whoever carried the call out
         return await call()
     finally:
         first.cancel()  # the daemon may have died over both

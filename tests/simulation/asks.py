@@ -16,6 +16,7 @@ PROGRAMS = (
     ("serve", "3"),
     ("end-ok",),
     ("end-bad",),
+    ("end-late",),
     ("ignore-term",),
     ("hog",),
     ("fatal",),

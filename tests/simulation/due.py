@@ -8,7 +8,7 @@ from effects.goals import Effect, kind_of, run_of
 from effects.planner import plan, plan_object
 from journal.clock import Clock
 from journal.entry import Header
-from journal.events import EffectStarted
+from journal.events import EffectFailed, EffectStarted
 from projections.state import Deadline, Machine
 
 LOOK_S = 4.0
@@ -25,6 +25,25 @@ def wrongly_begun(machine: Machine, header: Header, event: EffectStarted) -> str
             early = _waits(goal.not_before, header.boot, header.mono)
             return f"{told}, and was to wait" if early else ""
     return f"{told}, and was not due"
+
+
+class GivenUp:
+    """Nothing is given up for good that was overtaken: of what is wanted by now nobody knows that it cannot be had."""
+
+    def __init__(self) -> None:
+        self._begun: dict[tuple[str, str, int, int], Effect | None] = {}
+
+    def told(self, machine: Machine, event: EffectStarted | EffectFailed) -> str:
+        """With the state as it is before the entry."""
+        key = (event.effect, event.name, event.uid, event.run)
+        if isinstance(event, EffectStarted):
+            self._begun[key] = plan_object(machine, event.name)
+            return ""
+        if not event.permanent or event.effect not in ("StartRun", "EnsureImage"):
+            return ""
+        if self._begun.get(key) == plan_object(machine, event.name):
+            return ""
+        return f"{event.effect} of {event.name} is given up, and something else was to be done by then"
 
 
 def _waits(deadline: Deadline | None, boot: str, mono_ns: int) -> bool:

@@ -32,20 +32,21 @@ from effects.images.twin import TwinImages
 from effects.network.twin import TwinNetwork
 from effects.runner import Runner
 from effects.runs.by_kind import RunDrivers
-from effects.runs.exec_twin import TwinExecutor
+from effects.runs.exec_protocol import ExecRequest
+from effects.runs.exec_twin import TwinExec, TwinExecutor
 from effects.runs.guest_twin import TwinGuests
-from effects.runs.twin import TwinContainers
+from effects.runs.twin import Step, TwinContainers
 from effects.secrets.twin import TwinSecretFiles
 from effects.volumes.twin import TwinVolumes
 from journal.entry import SYSTEM, Header
 from journal.errors import JournalError, JournalReadOnly
-from journal.events import EffectStarted
+from journal.events import EffectFailed, EffectStarted
 from journal.reader import Reader
 from journal.specs import Kind
 from journal.writer import Journal
 from tests.simulation.always import judge_plugs
 from tests.simulation.disk import SimulatedReader
-from tests.simulation.due import wrongly_begun
+from tests.simulation.due import GivenUp, wrongly_begun
 from tests.simulation.releases import MeaningChanged, NewsTold, Release, become
 from tests.simulation.store import SimulatedLog
 
@@ -87,6 +88,21 @@ async def _at_once(work: Callable[[], T]) -> T:
     return work()
 
 
+class JudgedExecutor(TwinExecutor):
+    """Nothing begins inside before the entry that says so is durable."""
+
+    def __init__(self, simulation: "Simulation", log: SimulatedLog, step: Step) -> None:
+        super().__init__(simulation.world, step)
+        self._simulation, self._log = simulation, log
+
+    async def open(self, request: ExecRequest) -> TwinExec:
+        try:
+            self._log.judge_durable("exec", request.name)
+        except AssertionError as wrong:
+            self._simulation.fail(str(wrong))
+        return await super().open(request)
+
+
 class Life:
     """One life of the daemon: built as capsuled/daemon.py builds it, on simulated drivers and a simulated disk."""
 
@@ -94,6 +110,7 @@ class Life:
         self._simulation = simulation
         self._killed = simulation.loop.create_future()
         self._unseen = set(_FIRST)
+        self._given_up = GivenUp()
         whole, entries = simulation.disk.replay()
         forgotten = simulation.oracle.judge_memory(whole) + simulation.keyholders.judge_memory(whole)
         assert not forgotten, "\n".join(forgotten)
@@ -133,7 +150,7 @@ class Life:
         self._retention = Retention(cast(Journal, self.log), reader)
         self.forgetting = RetentionService(self.engine, reader, self._retention, _READABLE)
         self.heads = Heads(reader)
-        self.execs = ExecStreams(self.engine, TwinExecutor(simulation.world, self._step))
+        self.execs = ExecStreams(self.engine, JudgedExecutor(simulation, self.log, self._step))
 
     async def _step(self, point: str) -> None:
         """A dead daemon's driver calls nothing any more, and a frozen one's changes nothing."""
@@ -173,7 +190,11 @@ class Life:
             if wrong := wrong + judge_plugs(written, simulation.world, simulation.cables):
                 simulation.fail("\n".join(wrong))
 
-    def _judge_beginning(self, header: Header, event: EffectStarted) -> None:
+    def _judge_beginning(self, header: Header, event: EffectStarted | EffectFailed) -> None:
+        if wrong := self._given_up.told(self.engine.machine, event):
+            self._simulation.fail(wrong)
+        if isinstance(event, EffectFailed):
+            return
         if wrong := wrongly_begun(self.engine.machine, header, event):
             self._simulation.fail(wrong)
         if self._unseen:

@@ -14,6 +14,7 @@ from effects.errors import (
     RegistryUntrusted,
     RuntimeUnavailable,
 )
+from effects.goals import AttachNetwork, DetachNetwork, EnsureNetwork, RemoveWorkload, StopRun
 from effects.images.registry_twin import Registries
 from effects.images.twin import CacheWorld
 from effects.network.twin import Cables
@@ -22,6 +23,7 @@ from effects.runs.twin import World
 from effects.secrets.twin import Shelf
 from effects.volumes.twin import Storage
 from journal.events import WorkloadExited
+from projections.state import Machine
 from projections.views import state_hash
 from projections.words import KINDS
 from tests.simulation.always import judge_now
@@ -39,6 +41,7 @@ from tests.simulation.oracle import Oracle
 from tests.simulation.order import judge_order
 from tests.simulation.programs import Programs
 from tests.simulation.releases import Release
+from tests.simulation.retries import judge_retries
 from tests.simulation.secrets import Safe, Safekeeper
 from tests.simulation.stale import judge_stale
 from tests.simulation.storage import users
@@ -184,13 +187,26 @@ class Simulation:
 
     async def _watch(self) -> None:
         """From now on what is due is done soon, whoever has to be told that it is."""
-        overdue, life = Overdue(self.clock), self.life
+        overdue, life, judged = Overdue(self.clock), self.life, 0
         while True:
             await self.loop.sleep(LOOK_S)
             if life is not self.life or not self.alive.is_set():
                 overdue, life = Overdue(self.clock), self.life
             elif life is not None and (wrong := overdue.look(life.engine.machine)):
                 self.fail("\n".join(wrong))
+            elif life is not None and life.engine.machine.seq != judged and self._rests(life.engine.machine):
+                judged = life.engine.machine.seq
+                _, entries = self.disk.replay()
+                self.oracle.read(entries)
+                if wrong := self.oracle.judge_network(self.world, self.cables):
+                    self.fail("at rest: " + "\n".join(wrong))
+
+    def _rests(self, machine: Machine) -> bool:
+        """Nothing is asked, and nothing is due of the network, nor of anything now."""
+        busy = (StopRun, RemoveWorkload, EnsureNetwork, AttachNetwork, DetachNetwork)
+        return not self.oracle.open_calls and not any(
+            isinstance(goal, busy) or goal.not_before is None for goal in plan(machine)
+        )
 
     def lives(self, name: str) -> bool:
         """Whether a process of this workload does."""
@@ -307,6 +323,7 @@ class Simulation:
         wrong += self.keyholders.judge_memory(machine) + self.keyholders.judge_actors(entries)
         wrong += self.oracle.judge_visits(self.world, entries) + judge_order(entries)
         wrong += judge_stale(machine, entries[-1][0]) + self.archivist.judge(machine, entries)
+        wrong += judge_retries(entries) + self.oracle.judge_memory(machine)
         wrong += judge_health(machine, entries) + self.safekeeper.judge(self.world, self.shelf, machine)
         if machine.streams:
             wrong.append(f"streams are open although nobody holds them: {machine.streams}")

@@ -37,6 +37,7 @@ from tests.simulation.asks import (
 )
 from tests.simulation.keyholders import actor_of
 from tests.simulation.life import Life
+from tests.simulation.rows import STABLE_S
 from tests.simulation.secrets import KEY, VARIABLE
 from tests.simulation.storage import VOLUME_VERBS, call_on_volume
 from tests.support.images import chunks
@@ -70,6 +71,7 @@ class Operators:
         self._housed = asyncio.Event()
         self._calls = 0
         self._asked = Counter[str]()
+        self._before: dict[str, Ask] = {}
 
     def begin(self) -> list[asyncio.Future[None]]:
         """All of them, at work as long as there are faults, for a while without, and for a last word each."""
@@ -86,13 +88,29 @@ class Operators:
         """One operator per name, so that what was acknowledged last is what counts."""
         while self._simulation.faults:
             await asyncio.sleep(self._random.expovariate(0.8))
-            await self._ask(name, self._choice(name))
+            await self._ask(name, self._but_one(name, self._choice(name)))
         # From here on nothing may want for an image or the secret.
         await self._housed.wait()
         await self._simulation.safekeeper.settled.wait()
         for _ in range(CALM_CALLS):
-            await asyncio.sleep(self._random.expovariate(0.3))
-            await self._promptly(name, self._choice(name))
+            await asyncio.sleep(self._random.choice((0.0, self._random.expovariate(0.3))))
+            ask = self._choice(name)
+            await self._promptly(name, ask)
+            if ask.verb == "v-create":
+                # While it is being made: what is asked for last is what counts.
+                await asyncio.sleep(self._random.choice((0.0, 0.01)))
+                await self._promptly(name, ask._replace(verb="v-resize"))
+
+    def _but_one(self, name: str, ask: Ask) -> Ask:
+        """Some declare the same once more, and one thing of it anew."""
+        before = self._before.get(name)
+        if ask.verb == "apply":
+            wish = self._oracle.wishes.get(name)
+            if before is not None and wish is not None and wish.vm == before.vm and self._random.random() < 0.4:
+                field = self._random.choice(("needs", "drift", "check", "policy", "port"))
+                ask = before._replace(**{field: getattr(ask, field)})
+            self._before[name] = ask
+        return ask
 
     async def _row(self) -> None:
         """Workloads that need one another are stopped at once, their users first, and started the other way round: what
@@ -108,6 +126,12 @@ class Operators:
             await asyncio.sleep(SETTLED_S)
         for name in ROW:
             assert self._simulation.lives(name), f"{name} does not run, and those that it needs do"
+        # Nothing but what it needs is declared anew, and taken back.
+        await self._promptly(name, Ask("apply", program, vm=vm))
+        await self._promptly(name, Ask("rollback", (), back=2))
+        wish, life = self._oracle.wishes[name], self._simulation.life
+        needs = () if life is None else life.engine.machine.workloads[name].depends_on
+        assert set(needs) == set(wish.needs), f"{name} was acknowledged as {wish}, and depends on {needs}"
 
     async def of_volumes(self) -> None:
         """Each volume is to have another snapshot, or to be there."""
@@ -187,6 +211,7 @@ class Operators:
             try:
                 result = await life.declarations.apply([message], caller, expect_seq=None, pull=ask.pull, dry_run=False)
                 now = result.machine.workloads[name]
+                self._of_its_moment(life, result.seq, result.machine.seq)
             except Refused as refused:
                 return refused.refusal.reason
             except HistoryCut:  # it was carried out, and nobody changed it since
@@ -229,6 +254,14 @@ class Operators:
                     await self._too_soon(life, name, before.uid)
                     await life.engine.gone(name, before.uid)
         return "ok"
+
+    def _of_its_moment(self, life: Life, call: int, told: int) -> None:
+        """What an answer tells is the state right after its call, also when it is given again."""
+        if not life.log.alive:
+            return
+        _, entries = self._simulation.disk.replay(life.log.behind())
+        last = max(header.seq for header, _ in entries if call in (header.seq, header.call))
+        assert told == last, f"the call {call} led to entry {last}, and was answered with the state after {told}"
 
     async def _too_soon(self, life: Life, name: str, uid: int) -> None:
         """What is being deleted only ends: whoever declares it again is refused, until another can begin."""
@@ -324,7 +357,7 @@ def _message(name: str, ask: Ask) -> pb.Workload:
             command=["/missing"] if ask.program == ("missing",) else [],
             args=ask.program,
             restart=mode,
-            restart_policy=pb.RestartPolicy(max_attempts=attempts),
+            restart_policy=pb.RestartPolicy(max_attempts=attempts, stable_ms=STABLE_S * 1_000),
             resources=pb.Resources(memory_bytes=MEMORY_BYTES),
             stop_grace_seconds=2,  # type: ignore[arg-type]
             ports=[pb.PortMapping(container_port=80, host_port=ask.port)] if ask.port else [],

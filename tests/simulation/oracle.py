@@ -19,7 +19,7 @@ from journal.events import (
 from projections.state import Machine
 from tests.simulation.left import Left, what_is_left
 from tests.simulation.rows import Told, by_name, ends_by_itself, is_over, judge_row
-from tests.simulation.sizes import given_up, is_left_behind_its_end, judge_sizes
+from tests.simulation.sizes import given_up, is_left_behind_its_end, judge_safety, judge_sizes
 
 _KILLED = 137
 """What a process is answered with whose container ended."""
@@ -169,6 +169,8 @@ class Oracle:
             program, image = ((), "") if found is None else (found.spec.args, found.spec.image.platform_digest)
             if (remembered, program, image) != (wish.wanted, wish.program, wish.image):
                 wrong.append(f"{name} was acknowledged as {wish}, and is remembered as {remembered} {program} {image}")
+            elif found is not None and set(found.depends_on) != set(wish.needs):
+                wrong.append(f"{name} was acknowledged as {wish}, and is remembered as depending on {found.depends_on}")
         return wrong
 
     def read(self, entries: list[tuple[Header, Event]]) -> None:
@@ -289,7 +291,7 @@ class Oracle:
                 wrong.append(f"volume {name} is {'' if had else 'not '}mounted or attached; the workload is {wish}")
             if one.attached if not wish.vm else one.mounted:
                 wrong.append(f"volume {name} is held in another kind's way; the workload is {wish}")
-        wrong += judge_sizes(entries)
+        wrong += judge_sizes(entries) + judge_safety(entries)
         wrong += [f"{key} was formatted {count} times" for key, count in storage.formats.items() if count > 1]
         return wrong
 

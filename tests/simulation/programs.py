@@ -37,9 +37,13 @@ class Programs:
                 simulation.life.log.judge_durable("StartRun", *key)
         except AssertionError as wrong:
             simulation.fail(str(wrong))
-        code = {"end-ok": 0, "end-bad": 3, "hog": 137, "foreign": 1, "fatal": 134}.get(container.run.args[0])
+        code = {"end-ok": 0, "end-bad": 3, "end-late": 3, "hog": 137, "foreign": 1, "fatal": 134}.get(
+            container.run.args[0]
+        )
         if code is not None:
-            simulation.loop.call_later(simulation.random.expovariate(0.5), self._end, key, code, container.run.args[0])
+            late = container.run.args[0] == "end-late"
+            after_s = simulation.random.uniform(160.0, 200.0) if late else simulation.random.expovariate(0.5)
+            simulation.loop.call_later(after_s, self._end, key, code, container.run.args[0])
 
     def _told_of(self, key: tuple[str, int, int]) -> bool:
         _, entries = self._simulation.disk.replay()

@@ -35,7 +35,9 @@ LATE_S = 3.0
 _WORDS = (WorkloadStopRequested, WorkloadStartRequested, WorkloadRestartRequested, WorkloadDeleteRequested)
 _EVERYBODYS = (DaemonStarted, SecretRotated)
 Told = tuple[Header, Event]
-_ENDS = {"end-ok", "end-bad", "hog", "fatal", "sick", "foreign", "missing"}
+STABLE_S = 150
+"""What lasted for so long is declared to be stable: the pauses begin anew."""
+_ENDS = {"end-ok", "end-bad", "end-late", "hog", "fatal", "sick", "foreign", "missing"}
 
 
 class Row(msgspec.Struct):
@@ -49,6 +51,8 @@ class Row(msgspec.Struct):
     failed: int = 0
     succeeded: bool = False
     late: list[str] = []
+    streak: int = 0
+    kept: bool = False
 
 
 def by_name(names: Iterable[str], entries: Sequence[Told]) -> dict[str, list[Told]]:
@@ -105,39 +109,40 @@ def judge_row(
         most = 1 if mode == "never" else 1 + row.failed
     elif hopeless:
         most = 1 + row.lost  # what can never run is not tried again; what was lost first, showed nothing yet
-    elif limit:
+    elif limit and "end-late" not in program:
         most = 1 + int(limit)
     # A run that power took away is followed by another that nobody counts.
-    if most is not None and begun > most + row.boots:
+    if most is not None and begun > most + (0 if mode == "never" else row.boots):
         wrong.append(f"{name} ({policy}, {program}) began {begun} runs, which is more than {most}")
     if not row.ends or not ends_by_itself(program) or over or hopeless:
         return wrong
-    if limit and (begun < int(limit) or running):
+    if limit and "end-late" not in program and (begun < int(limit) + (0 if row.kept else 1) or running):
         wrong.append(f"{name} ({policy}, {program}) was given up after {begun} runs, or never: {running}")
-    if not limit and begun < 4:
+    if not limit and begun < (2 if "end-late" in program else 4):
         wrong.append(f"{name} ({policy}, {program}) was not restarted: {begun} runs began")
     return wrong
 
 
 def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]:
     row, wrong, boot, mounted, alive, keyed, born = Row(), [], "", False, 0, False, False
+    came: Header | None = None
     for header, event in entries:
         match event:
             case WorkloadApplied() if any(item.name == name for item in event.items):
-                row = Row()
+                row = Row(kept=bool(alive))
                 keyed = any(item.name == name and item.container.secret_env for item in event.items)
             case SecretRotated() if keyed and alive and not born:
-                row = Row()  # what is about to begin with the former value begins anew
+                row = Row(kept=bool(alive))  # what is about to begin with the former value begins anew
             case WorkloadStarted() if event.name == name:
-                born = True
+                born, came = True, header
             case _ if isinstance(event, _WORDS) and event.name == name:
-                row = Row()
+                row = Row(kept=bool(alive))
             case VolumeMounted() | VolumeUnmounted() if event.name == name:
                 mounted = isinstance(event, VolumeMounted)
             case VolumeDeleteRequested() | VolumeRestoreRequested() if event.name == name and mounted and alive:
-                row = Row()  # taking a volume away ends what lives on it, as a restart does
+                row = Row(kept=bool(alive))  # taking a volume away ends what lives on it, as a restart does
             case NetworkAttached(anew=True) if event.name == name and alive:
-                row = Row()  # a microVM is started anew to have its new link
+                row = Row(kept=bool(alive))  # a microVM is started anew to have its new link
             case DaemonStarted():
                 row.boots += header.boot != boot
                 mounted = mounted and header.boot == boot  # no mount outlives its boot
@@ -148,6 +153,10 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
                 row.begun[event.run] = header
             case WorkloadExited() | WorkloadLost() if event.name == name:
                 row.ends[event.run] = header
+                stable = came is not None and came.boot == header.boot and header.mono - came.mono >= STABLE_S * 10**9
+                if event.run in row.begun:
+                    row.streak = 1 if stable else row.streak + 1
+                came = None
                 row.lost += isinstance(event, WorkloadLost)
                 row.failed += isinstance(event, WorkloadExited) and event.exit_code != 0
                 alive = 0 if alive == event.run else alive
@@ -160,10 +169,9 @@ def _wrong_pause(name: str, run: int, header: Header, row: Row, calm: int) -> li
     before = row.ends.get(run - 1)
     if before is None or before.boot != header.boot or run - 1 not in row.begun:
         return []
-    counted = sum(1 for number in row.ends if number in row.begun)
-    least_s = min(FIRST_S * 2 ** (counted - 1), CAP_S)
+    least_s = min(FIRST_S * 2 ** (row.streak - 1), CAP_S)
     waited_s = (header.mono - before.mono) / 1e9
     told = f"{name} run {run} began {waited_s:.1f} s after an end, not {least_s} s"
-    if before.seq > calm and waited_s > least_s + LATE_S:
+    if before.seq > calm and waited_s > least_s * (2 if row.kept else 1) + LATE_S:
         row.late.append(told)
     return [told] if waited_s < least_s else []

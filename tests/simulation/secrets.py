@@ -1,11 +1,13 @@
 """Who keeps the secrets of a simulated machine, and what must be in the hands of its workloads in the end."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence, Set
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from capsuled.caller import Caller
-from capsuled.secrets import sealed_text
+from capsuled.secrets import sealed_text, value_of
 from effects.runs.twin import TwinContainer, World
 from effects.secrets.protocol import place_of
 from effects.secrets.twin import Shelf
@@ -37,6 +39,13 @@ class Safe(OpenVault):
         name = sha256(value.encode()).hexdigest()[:32]
         self._values[name] = value
         return name
+
+    @asynccontextmanager
+    async def kept(self, values: Sequence[str], names: Set[str] = frozenset()) -> AsyncIterator[frozenset[str]]:
+        """Sealing takes a while, in which the state goes on."""
+        await asyncio.sleep(0.05)
+        async with super().kept(values, names) as gone:
+            yield gone
 
     def open(self, name: str) -> str:
         """See capsuled.secrets.Unsealer."""
@@ -122,6 +131,13 @@ class Safekeeper:
         wrong: list[str] = []
         for (name, _, _), container in staying(machine, world):
             wrong += self._judge_copies(name, container, shelf)
+        for (name, _, _), container in staying(machine, world, ("microvm", "container")):
+            given, run = dict(container.run.env).get(VARIABLE), machine.workloads[name].run
+            if given is None or run is None or KEY not in machine.secrets:
+                continue
+            present = value_of(self._simulation.safe.open(machine.secrets[KEY].sealed), KEY).decode()
+            if (KEY in run.outdated) != (given != present):
+                wrong.append(f"{name} has {given} of {present}, told as {run.outdated}")
         return wrong
 
     def _judge_copies(self, name: str, container: TwinContainer, shelf: Shelf) -> list[str]:

@@ -4,11 +4,16 @@ from collections.abc import Iterable
 
 from journal.entry import Header
 from journal.events import (
+    DaemonStarted,
     EffectFailed,
     Event,
+    SnapshotRequested,
+    SnapshotTaken,
     VolumeApplied,
     VolumeMade,
+    VolumeMounted,
     VolumeRestored,
+    VolumeUnmounted,
     WorkloadExited,
     WorkloadStarted,
 )
@@ -37,6 +42,28 @@ def is_left_behind_its_end(volume: Volume, entries: Entries) -> bool:
             case VolumeRestored() if (event.name, event.uid) == volume:
                 restored = header.seq
     return begun < ended < restored
+
+
+def judge_safety(entries: Entries) -> list[str]:
+    """What is kept before a restore is the volume as its workload left it: nobody has it mounted."""
+    wrong: list[str] = []
+    safety: set[int] = set()
+    mounted: set[Volume] = set()
+    boot = ""
+    for header, event in entries:
+        match event:
+            case DaemonStarted() if header.boot != boot:
+                boot = header.boot
+                mounted.clear()
+            case SnapshotRequested(safety=True):
+                safety.add(header.seq)
+            case VolumeMounted():
+                mounted.add((event.name, event.uid))
+            case VolumeUnmounted():
+                mounted.discard((event.name, event.uid))
+            case SnapshotTaken() if event.snapshot in safety and (event.name, event.uid) in mounted:
+                wrong.append(f"what volume {event.name} held before a restore was taken while it was mounted")
+    return wrong
 
 
 def judge_sizes(entries: Entries) -> list[str]:

@@ -29,6 +29,9 @@ def judge_choice(box: "Box", slot: Slot, default: Slot) -> None:
     # What ran in place of the default, before the slot beside it was written.
     announced |= {event.from_slot for event in told if isinstance(event, UpdateBegun)}
     assert default == "slot_a" or default in announced, "the default was changed without a durable announcement"
+    last = next((one for one in reversed(told) if isinstance(one, UpdateBegun | UpdateConfirmed)), None)
+    if isinstance(last, UpdateConfirmed) and not box.damaged:
+        assert default == last.slot, f"{last.slot} was told to be here to stay, and {default} boots"
 
 
 def judge_told(box: "Box", engine: Engine, remembers: bool, booted: Booted, found: Reconciled) -> None:

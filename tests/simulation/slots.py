@@ -172,6 +172,7 @@ class Box:
         self.closed: set[str] = set()
         self.trail: list[str] = []
         self.full = False
+        self.damaged = False
 
     def system(self, slot: Slot) -> str:
         """What stands there, as its own content says."""
@@ -198,6 +199,7 @@ class Box:
         """One boot, from the loader's choice to its end, whatever that is."""
         if life.damaged and is_whole(self, "slot_a"):
             self.disk.state = LoaderState(damaged=True)
+            self.damaged = True
         unread = self.disk.state.default_slot if life.unread else None
         self.disk.firmware_writes = not life.mute
         self.disk.loads = lambda slot: slot != unread and "cannot be loaded" not in self.system(slot)

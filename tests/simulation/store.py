@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from journal.entry import Header, unpack
 from journal.errors import JournalFull
-from journal.events import CallAccepted, CallDenied, CallRefused, EffectStarted, Event
+from journal.events import CallAccepted, CallDenied, CallRefused, EffectFailed, EffectStarted, Event, StreamOpened
 from journal.frame import Frame, joined, pack
 from journal.ring import Ring
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
@@ -45,7 +45,7 @@ class SimulatedLog:
         clock: VirtualClock,
         random: Random,
         release: Release,
-        begins: Callable[[Header, EffectStarted], None],
+        begins: Callable[[Header, EffectStarted | EffectFailed], None],
     ) -> None:
         """`begins` is told of each effect that begins, before that is folded."""
         self._begins = begins
@@ -99,7 +99,7 @@ class SimulatedLog:
             assert PLAIN not in value, f"a value stands in the journal: {event}"
             if (of := _what_waits(header, event)) is not None:
                 self._newest[of] = header.seq
-            if isinstance(event, EffectStarted):
+            if isinstance(event, EffectStarted | EffectFailed):
                 self._begins(header, event)
         return batch.entries
 
@@ -251,6 +251,8 @@ def _what_waits(header: Header, event: Event) -> tuple[object, ...] | None:
             return (header.actor.id, event.method, *event.objects[:1])
         case EffectStarted():
             return (event.effect, event.name, event.uid, event.run)
+        case StreamOpened(method="exec"):
+            return "exec", event.object
         case _:
             return None
 
