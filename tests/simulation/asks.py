@@ -5,6 +5,8 @@ from typing import NamedTuple
 from capsule.v1 import workload_pb2 as pb
 from effects.images.twin_image import TwinImage, TwinLayer
 from journal.specs import Fault
+from tests.simulation.rows import STABLE_S
+from tests.simulation.secrets import KEY, VARIABLE
 
 NAMES = ("web", "db", "job", "cache")
 QUIET = "quiet"
@@ -91,3 +93,30 @@ class Ask(NamedTuple):
 def check_of(ask: Ask) -> pb.HealthCheck | None:
     """What is sick is known to be only by its check."""
     return CHECKS[max(1, ask.check) if "sick" in ask.program else ask.check]
+
+
+def message_of(name: str, ask: Ask) -> pb.Workload:
+    """The declaration: of a microVM what of a container, in its own section."""
+    mode, attempts = POLICIES[ask.policy]
+    message = pb.Workload(name=name, depends_on=ask.needs, drift=ask.drift)  # type: ignore[arg-type]
+    section = message.micro_vm if ask.vm else message.container
+    section.MergeFrom(
+        type(section)(
+            image=ask.image,
+            command=["/missing"] if ask.program == ("missing",) else [],
+            args=ask.program,
+            restart=mode,
+            restart_policy=pb.RestartPolicy(max_attempts=attempts, stable_ms=STABLE_S * 1_000),
+            resources=pb.Resources(memory_bytes=MEMORY_BYTES),
+            stop_grace_seconds=2,  # type: ignore[arg-type]
+            ports=[pb.PortMapping(container_port=80, host_port=ask.port)] if ask.port else [],
+            mounts=[pb.VolumeMount(volume_name=name, mount_path="/data")] if ask.disk else [],
+            health=check_of(ask),
+            env={"MODE": f"value-{ask.policy}"},
+            secret_env={VARIABLE: KEY} if ask.secret and ask.variable else {},
+            secrets=[pb.SecretFile(secret=KEY)] if ask.secret else [],
+        )
+    )
+    if not ask.vm:
+        message.container.network_mode = pb.NETWORK_MODE_BRIDGE if ask.port else pb.NETWORK_MODE_NONE
+    return message

@@ -23,7 +23,6 @@ from tests.simulation.asks import (
     CHECKS,
     IMAGES,
     MEANINGS,
-    MEMORY_BYTES,
     NAMES,
     NEEDS,
     POLICIES,
@@ -33,12 +32,11 @@ from tests.simulation.asks import (
     ROW,
     WORKLOAD_VERBS,
     Ask,
-    check_of,
+    message_of,
 )
+from tests.simulation.collisions import HOLDER, PORT, Collisions
 from tests.simulation.keyholders import actor_of
 from tests.simulation.life import Life
-from tests.simulation.rows import STABLE_S
-from tests.simulation.secrets import KEY, VARIABLE
 from tests.simulation.storage import VOLUME_VERBS, call_on_volume
 from tests.support.images import chunks
 
@@ -81,6 +79,7 @@ class Operators:
     async def _operate_all(self) -> None:
         await asyncio.gather(*(self._operate(name) for name in NAMES))
         await self._row()
+        await self._collide()
         # The last word: what is judged must be known for sure.
         await asyncio.gather(*(self._promptly(name, self._choice(name, WORKLOAD_VERBS)) for name in NAMES))
 
@@ -132,6 +131,14 @@ class Operators:
         wish, life = self._oracle.wishes[name], self._simulation.life
         needs = () if life is None else life.engine.machine.workloads[name].depends_on
         assert set(needs) == set(wish.needs), f"{name} was acknowledged as {wish}, and depends on {needs}"
+
+    async def _collide(self) -> None:
+        """One has a volume and a host port, and others want them."""
+        await self._promptly(HOLDER, Ask("v-create", ()))
+        wish = self._oracle.wishes.get(HOLDER)
+        vm = wish is not None and wish.vm
+        await self._promptly(HOLDER, Ask("apply", ("serve", "1"), port=PORT, disk=True, vm=vm))
+        await Collisions(self._simulation).run()
 
     async def of_volumes(self) -> None:
         """Each volume is to have another snapshot, or to be there."""
@@ -207,7 +214,7 @@ class Operators:
         if ask.verb == "rollback":
             return await self._roll_back(life, name, ask.back, caller)
         if ask.verb == "apply":
-            message = _message(name, ask)
+            message = message_of(name, ask)
             try:
                 result = await life.declarations.apply([message], caller, expect_seq=None, pull=ask.pull, dry_run=False)
                 now = result.machine.workloads[name]
@@ -265,7 +272,7 @@ class Operators:
 
     async def _too_soon(self, life: Life, name: str, uid: int) -> None:
         """What is being deleted only ends: whoever declares it again is refused, until another can begin."""
-        message, caller = _message(name, Ask("apply", ("serve", "1"))), Caller(actor_of(name), "apply")
+        message, caller = message_of(name, Ask("apply", ("serve", "1"))), Caller(actor_of(name), "apply")
         try:
             result = await life.declarations.apply([message], caller, expect_seq=None, pull=False, dry_run=True)
         except Refused:
@@ -344,30 +351,3 @@ class Operators:
         taken = [one.names for one in IMAGES if {*one.names} & {*refs} and one.platform_digest in used]
         assert verb not in ("gc", "gc all") or not taken, f"{taken} were collected, and are used"
         return str(refs)
-
-
-def _message(name: str, ask: Ask) -> pb.Workload:
-    """The declaration: of a microVM what of a container, in its own section."""
-    mode, attempts = POLICIES[ask.policy]
-    message = pb.Workload(name=name, depends_on=ask.needs, drift=ask.drift)  # type: ignore[arg-type]
-    section = message.micro_vm if ask.vm else message.container
-    section.MergeFrom(
-        type(section)(
-            image=ask.image,
-            command=["/missing"] if ask.program == ("missing",) else [],
-            args=ask.program,
-            restart=mode,
-            restart_policy=pb.RestartPolicy(max_attempts=attempts, stable_ms=STABLE_S * 1_000),
-            resources=pb.Resources(memory_bytes=MEMORY_BYTES),
-            stop_grace_seconds=2,  # type: ignore[arg-type]
-            ports=[pb.PortMapping(container_port=80, host_port=ask.port)] if ask.port else [],
-            mounts=[pb.VolumeMount(volume_name=name, mount_path="/data")] if ask.disk else [],
-            health=check_of(ask),
-            env={"MODE": f"value-{ask.policy}"},
-            secret_env={VARIABLE: KEY} if ask.secret and ask.variable else {},
-            secrets=[pb.SecretFile(secret=KEY)] if ask.secret else [],
-        )
-    )
-    if not ask.vm:
-        message.container.network_mode = pb.NETWORK_MODE_BRIDGE if ask.port else pb.NETWORK_MODE_NONE
-    return message
