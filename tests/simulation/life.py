@@ -1,7 +1,7 @@
 """One life of a simulated machine's daemon."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -103,6 +103,22 @@ class JudgedExecutor(TwinExecutor):
         return await super().open(request)
 
 
+class JudgedImages(TwinImages):
+    """No image goes out before the entry that asks for it is durable."""
+
+    def __init__(self, simulation: "Simulation", log: SimulatedLog, step: Step, registry: TwinRegistry) -> None:
+        super().__init__(simulation.cache, step, registry)
+        self._simulation, self._log = simulation, log
+
+    async def remove(self, records: Sequence[str]) -> int:
+        try:
+            for record in records:
+                self._log.judge_durable("image", record)
+        except AssertionError as wrong:
+            self._simulation.fail(str(wrong))
+        return await super().remove(records)
+
+
 class Life:
     """One life of the daemon: built as capsuled/daemon.py builds it, on simulated drivers and a simulated disk."""
 
@@ -141,7 +157,7 @@ class Life:
         }
         self._guests = TwinGuests(simulation.world, self._step)
         registry = TwinRegistry(simulation.registries, self._step)
-        self.images = TwinImages(simulation.cache, self._step, registry)
+        self.images = JudgedImages(simulation, self.log, self._step, registry)
         self.cache = ImageCache(self.engine, self.images, registry, simulation.clock)
         resolver = Resolver(self.images, registry, simulation.safe, TwinNetwork.subnet)
         answers = Answers(self.engine, Recollection(reader))

@@ -41,6 +41,7 @@ from tests.simulation.oracle import Oracle
 from tests.simulation.order import judge_order
 from tests.simulation.programs import Programs
 from tests.simulation.releases import Release
+from tests.simulation.removals import judge_removals
 from tests.simulation.retries import judge_retries
 from tests.simulation.secrets import Safe, Safekeeper
 from tests.simulation.stale import judge_stale
@@ -323,7 +324,7 @@ class Simulation:
         wrong += self.keyholders.judge_memory(machine) + self.keyholders.judge_actors(entries)
         wrong += self.oracle.judge_visits(self.world, entries) + judge_order(entries)
         wrong += judge_stale(machine, entries[-1][0]) + self.archivist.judge(machine, entries)
-        wrong += judge_retries(entries) + self.oracle.judge_memory(machine)
+        wrong += judge_retries(entries) + judge_removals(entries) + self.oracle.judge_memory(machine)
         wrong += judge_health(machine, entries) + self.safekeeper.judge(self.world, self.shelf, machine)
         if machine.streams:
             wrong.append(f"streams are open although nobody holds them: {machine.streams}")

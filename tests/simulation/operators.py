@@ -56,6 +56,9 @@ SWITCHES: dict[str, Callable[[str], Stop | Start | Restart | Delete]] = {
     "restart": Restart,
     "delete": Delete,
 }
+PUSH_S = 0.3
+"""About as long as a push takes."""
+HOUSE = (("push", "push", "push", "pull", "move"), ("rm", "rm", "rm remote"), ("gc", "gc all"))
 LATE = ("apply", "apply", "restart", "restart", "start", "stop")
 
 
@@ -67,6 +70,7 @@ class Operators:
         self._random = simulation.random
         self._oracle = simulation.oracle
         self._housed = asyncio.Event()
+        self._pushes, self._pushed = asyncio.Event(), IMAGES[0]
         self._calls = 0
         self._asked = Counter[str]()
         self._before: dict[str, Ask] = {}
@@ -309,22 +313,36 @@ class Operators:
         return f"ok, as after {seq}"
 
     async def _keep_house(self, quiet: "asyncio.Future[None]") -> None:
-        """The operator of the images: brings them, and takes them away, once the quiet workload has its own."""
+        """The operators of the images: one brings them, one takes them away, and one whatever nobody uses; once the quiet
+        workload has its own. None waits for the others."""
         await quiet
-        while self._simulation.faults:
-            await asyncio.sleep(self._random.expovariate(0.8))
-            self._calls += 1
-            image = self._random.choice(IMAGES)
-            verb = self._random.choice(("push", "push", "rm", "rm", "gc", "gc all", "pull", "rm remote", "move"))
-            if verb == "move":
-                self._simulation.registries.offer(REMOTE, self._random.choice(MEANINGS))
-            else:
-                await self._until_done(verb, image, f"call-image-{self._calls}")
+        await asyncio.gather(*(self._change_house(verbs) for verbs in HOUSE))
         # Every image is there at the end: what was refused for want of one can be applied.
         for image in IMAGES:
             self._calls += 1
             await self._until_done("push", image, f"call-image-{self._calls}")
         self._housed.set()
+
+    async def _change_house(self, verbs: tuple[str, ...]) -> None:
+        while self._simulation.faults:
+            image, verb = self._random.choice(IMAGES), self._random.choice(verbs)
+            try:
+                async with asyncio.timeout(self._random.expovariate(0.5)):
+                    await (self._pushes if verb == "rm" else asyncio.Event()).wait()
+                # Whoever takes away what is just being brought comes before, into the midst of it, or too late.
+                image = self._pushed
+                await asyncio.sleep(self._random.uniform(0.0, PUSH_S))
+            except TimeoutError:
+                pass
+            self._calls += 1
+            if verb == "push":
+                self._pushed = image
+                self._pushes.set()
+                self._pushes.clear()
+            if verb == "move":
+                self._simulation.registries.offer(REMOTE, self._random.choice(MEANINGS))
+            else:
+                await self._until_done(verb, image, f"call-image-{self._calls}")
 
     async def _until_done(self, verb: str, image: TwinImage, call_id: str) -> None:
         answer = await answered(self._simulation, lambda life: self._change_images(life, verb, image, call_id))

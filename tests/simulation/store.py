@@ -12,7 +12,16 @@ from typing import NamedTuple
 
 from journal.entry import Header, unpack
 from journal.errors import JournalFull
-from journal.events import CallAccepted, CallDenied, CallRefused, EffectFailed, EffectStarted, Event, StreamOpened
+from journal.events import (
+    CallAccepted,
+    CallDenied,
+    CallRefused,
+    EffectFailed,
+    EffectStarted,
+    Event,
+    ImageRemovalRequested,
+    StreamOpened,
+)
 from journal.frame import Frame, joined, pack
 from journal.ring import Ring
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
@@ -97,15 +106,14 @@ class SimulatedLog:
         self._woken.set()
         for (header, event), value in zip(batch.entries, batch.values, strict=True):
             assert PLAIN not in value, f"a value stands in the journal: {event}"
-            if (of := _what_waits(header, event)) is not None:
-                self._newest[of] = header.seq
+            self._newest.update(dict.fromkeys(_what_waits(header, event), header.seq))
             if isinstance(event, EffectStarted | EffectFailed):
                 self._begins(header, event)
         return batch.entries
 
     def judge_durable(self, *of: object) -> None:
         """Whoever was answered, or acts in the world, did not do so before the entry that says so was durable: `of` a
-        call's actor, method and object, or an effect's name, object, uid and run."""
+        call's actor, method and object, an effect's name, object, uid and run, or a name that leaves the image cache."""
         seq = self._newest.get(of, 0)
         assert seq <= self._durable, f"entry {seq} is not durable, and {of} is acknowledged or acted on"
 
@@ -244,17 +252,17 @@ class SimulatedLog:
         self._queue.clear()
 
 
-def _what_waits(header: Header, event: Event) -> tuple[object, ...] | None:
-    """For what this entry has to be durable first; None when nothing waits for it."""
+def _what_waits(header: Header, event: Event) -> Iterator[tuple[object, ...]]:
+    """All for which this entry has to be durable first."""
     match event:
         case CallAccepted() | CallRefused() | CallDenied():
-            return (header.actor.id, event.method, *event.objects[:1])
+            yield (header.actor.id, event.method, *event.objects[:1])
         case EffectStarted():
-            return (event.effect, event.name, event.uid, event.run)
+            yield event.effect, event.name, event.uid, event.run
         case StreamOpened(method="exec"):
-            return "exec", event.object
-        case _:
-            return None
+            yield "exec", event.object
+        case ImageRemovalRequested():
+            yield from (("image", record) for record in (*event.refs, *event.digests))
 
 
 def _salts(random: Random) -> Callable[[int], bytes]:
