@@ -12,10 +12,12 @@ NAMES = ("web", "db", "job", "cache")
 QUIET = "quiet"
 """A workload that nobody changes: what an exec leaves in it is ended by nothing but the daemon."""
 
+GENTLE = "gentle"
+"""What has this word ends with 0 when it is asked to."""
 PROGRAMS = (
     ("serve", "1"),
     ("serve", "2"),
-    ("serve", "3"),
+    ("serve", "3", GENTLE),
     ("end-ok",),
     ("end-bad",),
     ("end-late",),
@@ -23,6 +25,7 @@ PROGRAMS = (
     ("hog",),
     ("fatal",),
     ("sick",),
+    ("sick", GENTLE),
     ("foreign",),
     ("missing",),
 )

@@ -19,7 +19,6 @@ from effects.images.registry_twin import Registries
 from effects.images.twin import CacheWorld
 from effects.network.twin import Cables
 from effects.planner import plan
-from effects.runs.twin import World
 from effects.secrets.twin import Shelf
 from effects.volumes.twin import Storage
 from journal.events import WorkloadExited
@@ -39,7 +38,7 @@ from tests.simulation.life import Crash, Life
 from tests.simulation.operators import SETTLED_S, Operators
 from tests.simulation.oracle import Oracle
 from tests.simulation.order import judge_order
-from tests.simulation.programs import Programs
+from tests.simulation.programs import Processes, Programs
 from tests.simulation.releases import Release
 from tests.simulation.removals import judge_removals
 from tests.simulation.retries import judge_retries
@@ -87,7 +86,7 @@ class Simulation:
         self.disk = Disk()
         self.release = Release.TODAYS
         self.safe = Safe()
-        self.world = World(set())
+        self.world = Processes(set())
         self.cache = CacheWorld(self.world.images)
         for image in IMAGES:
             for ref in (image.index_digest, *image.names):

@@ -33,6 +33,7 @@ class Order:
         self.ending: set[str] = set()
         self.checked: set[str] = set()
         self.well: set[str] = set()
+        self.ailing: set[str] = set()
         self.boot = ""
         self.wrong: list[str] = []
         self.starts = 0
@@ -55,11 +56,14 @@ class Order:
                 self.alive.add(event.name)
                 self.good.discard(event.name)
                 self.well.discard(event.name)
+                self.ailing.discard(event.name)
             case WorkloadHealthChanged():
                 (self.well.add if event.health == "healthy" else self.well.discard)(event.name)
+                if event.restart:
+                    self.ailing.add(event.name)
             case WorkloadExited() | WorkloadLost():
                 self.alive.discard(event.name)
-                if isinstance(event, WorkloadExited) and event.exit_code == 0:
+                if isinstance(event, WorkloadExited) and event.exit_code == 0 and event.name not in self.ailing:
                     self.good.add(event.name)
             case WorkloadRemoved():
                 for known in (self.alive, self.good, self.ending):

@@ -22,6 +22,7 @@ from journal.events import (
     WorkloadApplied,
     WorkloadDeleteRequested,
     WorkloadExited,
+    WorkloadHealthChanged,
     WorkloadLost,
     WorkloadRestartRequested,
     WorkloadStarted,
@@ -124,7 +125,7 @@ def judge_row(
 
 
 def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]:
-    row, wrong, boot, mounted, alive, keyed, born = Row(), [], "", False, 0, False, False
+    row, wrong, boot, mounted, alive, ailing, keyed, born = Row(), [], "", False, 0, 0, False, False
     came: Header | None = None
     for header, event in entries:
         match event:
@@ -135,6 +136,8 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
                 row = Row(kept=bool(alive))  # what is about to begin with the former value begins anew
             case WorkloadStarted() if event.name == name:
                 born, came = True, header
+            case WorkloadHealthChanged(restart=True) if event.name == name:
+                ailing = event.run  # however it ends now: for that it was ended
             case _ if isinstance(event, _WORDS) and event.name == name:
                 row = Row(kept=bool(alive))
             case VolumeMounted() | VolumeUnmounted() if event.name == name:
@@ -158,9 +161,10 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
                     row.streak = 1 if stable else row.streak + 1
                 came = None
                 row.lost += isinstance(event, WorkloadLost)
-                row.failed += isinstance(event, WorkloadExited) and event.exit_code != 0
+                well = isinstance(event, WorkloadExited) and event.exit_code == 0 and event.run != ailing
+                row.failed += isinstance(event, WorkloadExited) and not well
                 alive = 0 if alive == event.run else alive
-                row.succeeded = isinstance(event, WorkloadExited) and event.exit_code == 0
+                row.succeeded = well
     return row, wrong
 
 
