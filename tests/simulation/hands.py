@@ -56,6 +56,14 @@ class Hands:
                 link = self.random.choice(list(self.cables.links))
                 self.cables.cut(link)
                 return f"deletes the link of {link}"
+            case "other port":
+                taps = [key for key, link in self.cables.links.items() if link.kind == "tap"]
+                if not taps:
+                    return ""
+                link = self.random.choice(taps)
+                del self.cables.links[link]  # whoever has it open still has it
+                self.cables.changed()
+                return f"takes the TAP of {link} from the bridge"
             case "other address":
                 self.cables.strip()
                 return "takes the bridge's address"

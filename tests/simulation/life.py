@@ -40,7 +40,7 @@ from effects.secrets.twin import TwinSecretFiles
 from effects.volumes.twin import TwinVolumes
 from journal.entry import SYSTEM, Header
 from journal.errors import JournalError, JournalReadOnly
-from journal.events import EffectFailed, EffectStarted
+from journal.events import EffectFailed, NetworkAttached
 from journal.reader import Reader
 from journal.specs import Kind
 from journal.writer import Journal
@@ -48,7 +48,7 @@ from tests.simulation.always import judge_plugs
 from tests.simulation.disk import SimulatedReader
 from tests.simulation.due import GivenUp, wrongly_begun
 from tests.simulation.releases import MeaningChanged, NewsTold, Release, become
-from tests.simulation.store import SimulatedLog
+from tests.simulation.store import Judged, SimulatedLog
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Simulation
@@ -206,7 +206,13 @@ class Life:
             if wrong := wrong + judge_plugs(written, simulation.world, simulation.cables):
                 simulation.fail("\n".join(wrong))
 
-    def _judge_beginning(self, header: Header, event: EffectStarted | EffectFailed) -> None:
+    def _judge_beginning(self, header: Header, event: Judged) -> None:
+        if isinstance(event, NetworkAttached):
+            if event.anew and (event.name, event.uid) in self._simulation.cables.opened:
+                self._simulation.fail(
+                    f"{event.name} is to begin anew at {header.seq}, and has the link open that there is"
+                )
+            return
         if wrong := self._given_up.told(self.engine.machine, event):
             self._simulation.fail(wrong)
         if isinstance(event, EffectFailed):

@@ -153,6 +153,7 @@ class Simulation:
         try:
             await asyncio.gather(*others)
             await self._rotate()
+            self.trace.note(f"machine: another hand {self.hands.act('other port') or 'finds no TAP'}")
             await asyncio.sleep(CALM_S / 2)
             if self.random.random() < OUTAGE:
                 await self._outage(operators)

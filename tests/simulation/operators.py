@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,6 +37,7 @@ from tests.simulation.asks import (
 from tests.simulation.collisions import HOLDER, PORT, Collisions
 from tests.simulation.keyholders import actor_of
 from tests.simulation.life import Life
+from tests.simulation.oracle import Wish
 from tests.simulation.storage import VOLUME_VERBS, call_on_volume
 from tests.support.images import chunks
 
@@ -58,7 +59,8 @@ SWITCHES: dict[str, Callable[[str], Stop | Start | Restart | Delete]] = {
 }
 PUSH_S = 0.3
 """About as long as a push takes."""
-HOUSE = (("push", "push", "push", "pull", "move"), ("rm", "rm", "rm remote"), ("gc", "gc all"))
+HOUSE = ((0.8, "push", "push", "push", "pull", "move"), (0.3, "rm", "rm", "rm remote"), (0.2, "gc", "gc all"))
+"""How often each acts in a second, and what it does."""
 LATE = ("apply", "apply", "restart", "restart", "start", "stop")
 
 
@@ -316,18 +318,18 @@ class Operators:
         """The operators of the images: one brings them, one takes them away, and one whatever nobody uses; once the quiet
         workload has its own. None waits for the others."""
         await quiet
-        await asyncio.gather(*(self._change_house(verbs) for verbs in HOUSE))
+        await asyncio.gather(*(self._change_house(often, verbs) for often, *verbs in HOUSE))
         # Every image is there at the end: what was refused for want of one can be applied.
         for image in IMAGES:
             self._calls += 1
             await self._until_done("push", image, f"call-image-{self._calls}")
         self._housed.set()
 
-    async def _change_house(self, verbs: tuple[str, ...]) -> None:
+    async def _change_house(self, often: float, verbs: Sequence[str]) -> None:
         while self._simulation.faults:
             image, verb = self._random.choice(IMAGES), self._random.choice(verbs)
             try:
-                async with asyncio.timeout(self._random.expovariate(0.5)):
+                async with asyncio.timeout(self._random.expovariate(often)):
                     await (self._pushes if verb == "rm" else asyncio.Event()).wait()
                 # Whoever takes away what is just being brought comes before, into the midst of it, or too late.
                 image = self._pushed
@@ -345,10 +347,13 @@ class Operators:
                 await self._until_done(verb, image, f"call-image-{self._calls}")
 
     async def _until_done(self, verb: str, image: TwinImage, call_id: str) -> None:
-        answer = await answered(self._simulation, lambda life: self._change_images(life, verb, image, call_id))
+        before = self._oracle.known()
+        answer = await answered(self._simulation, lambda life: self._change_images(life, verb, image, call_id, before))
         self._simulation.trace.note(f"operator: image {verb} {image.names[0]} -> {answer}")
 
-    async def _change_images(self, life: Life, verb: str, image: TwinImage, call_id: str) -> str:
+    async def _change_images(
+        self, life: Life, verb: str, image: TwinImage, call_id: str, before: dict[str, Wish]
+    ) -> str:
         caller = Caller(LOCAL, f"image {verb}", call_id, f"{verb} {image.names}")
         if verb == "push":
             content = msgspec.json.encode((image,)) + b"\n" + bytes(image.size_bytes)
@@ -365,7 +370,8 @@ class Operators:
             refs = (await life.cache.remove(intent, caller)).refs
         except Refused as refused:
             return refused.refusal.reason
-        used = self._oracle.images_in_use()
+        # All the while: what was collected may have been brought again since, and be used by now.
+        used = {wish.image for name, wish in self._oracle.known().items() if before.get(name) is wish}
         taken = [one.names for one in IMAGES if {*one.names} & {*refs} and one.platform_digest in used]
         assert verb not in ("gc", "gc all") or not taken, f"{taken} were collected, and are used"
         return str(refs)

@@ -123,9 +123,9 @@ class Oracle:
         self.disks_made += 1
         self.disks[name] = DiskWish(self.disks_made, size_bytes)
 
-    def images_in_use(self) -> set[str]:
-        """Digests of those that workloads are declared with for sure."""
-        return {wish.image for name, wish in self.wishes.items() if name not in self.open_calls}
+    def known(self) -> dict[str, Wish]:
+        """What workloads are declared as for sure. Another word makes another wish of it."""
+        return {name: wish for name, wish in self.wishes.items() if name not in self.open_calls}
 
     def lacks_its_disk(self, name: str) -> bool:
         """Whether the workload waits for a volume that is not there any more."""

@@ -20,6 +20,7 @@ from journal.events import (
     EffectStarted,
     Event,
     ImageRemovalRequested,
+    NetworkAttached,
     StreamOpened,
 )
 from journal.frame import Frame, joined, pack
@@ -34,6 +35,8 @@ SECTOR = 512
 CUT_AT_ONCE = 40
 PLAIN = b"value-"
 """How every secret value and every value of a variable begins here: it stands in no entry."""
+
+Judged = EffectStarted | EffectFailed | NetworkAttached
 
 
 class Forgets(NamedTuple):
@@ -54,9 +57,9 @@ class SimulatedLog:
         clock: VirtualClock,
         random: Random,
         release: Release,
-        begins: Callable[[Header, EffectStarted | EffectFailed], None],
+        begins: Callable[[Header, Judged], None],
     ) -> None:
-        """`begins` is told of each effect that begins, before that is folded."""
+        """`begins` is told of what is judged by the moment that it is told in, before that is folded."""
         self._begins = begins
         self._disk = disk
         self._release = release
@@ -107,7 +110,7 @@ class SimulatedLog:
         for (header, event), value in zip(batch.entries, batch.values, strict=True):
             assert PLAIN not in value, f"a value stands in the journal: {event}"
             self._newest.update(dict.fromkeys(_what_waits(header, event), header.seq))
-            if isinstance(event, EffectStarted | EffectFailed):
+            if isinstance(event, Judged):
                 self._begins(header, event)
         return batch.entries
 
