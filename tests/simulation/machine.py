@@ -18,7 +18,7 @@ from effects.goals import AttachNetwork, DetachNetwork, EnsureNetwork, RemoveWor
 from effects.images.registry_twin import Registries
 from effects.images.twin import CacheWorld
 from effects.network.twin import Cables
-from effects.planner import plan
+from effects.planner import plan, plan_object
 from effects.secrets.twin import Shelf
 from effects.volumes.twin import Storage
 from journal.events import WorkloadExited
@@ -61,6 +61,9 @@ CALM_S = 1_500.0
 """Longer than every back-off there is, several times over."""
 OUTAGE = 0.3
 """How many machines lose their power once more, when everything has been quiet for half of that."""
+BROKEN_S = 240.0
+LONGEST_PAUSE_S = 70.0
+"""Longer than what failed however often waits, and than it then takes."""
 
 
 @dataclass
@@ -179,9 +182,20 @@ class Simulation:
         await self.safekeeper.last_word()
 
     async def _outage(self, operators: Operators) -> None:
-        """The disk of the volumes is broken, and while what failed for that waits, power is lost."""
+        """The disk of the volumes is broken, and while what failed for that waits, power is lost; or it is whole again
+        when it has failed so often that nobody waits longer than the longest pause."""
         self.broken_disk = True
         await operators.of_volumes()
+        if self.random.random() < 0.5:
+            await asyncio.sleep(BROKEN_S)
+            self.broken_disk = False
+            await asyncio.sleep(LONGEST_PAUSE_S)
+            assert self.life is not None
+            left = [
+                goal for name in NAMES if (goal := plan_object(self.life.engine.machine, f"volume/{name}")) is not None
+            ]
+            assert not left, f"the disk is whole for {LONGEST_PAUSE_S:.0f} s, and nobody has reached {left}"
+            return
         self.trace.note("machine: power is lost in the quiet")
         self.lose_power()
         self.oracle.outage, self.broken_disk = True, False
