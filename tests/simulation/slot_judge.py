@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from capsuled.engine import Engine
 from capsuled.updates.noted import known
 from effects.slots.protocol import Slot
-from journal.events import UpdateBegun, UpdateConfirmed, UpdateConfirming
+from journal.events import UpdateBegun, UpdateConfirmed, UpdateConfirming, UpdateReturning
 from projections.update_reconcile import Booted, Reconciled
 
 if TYPE_CHECKING:
@@ -50,3 +50,13 @@ def judge_guessed(found: Reconciled, intended: set[int]) -> None:
     """Where the boot loader had nothing to go by, nothing is here to stay but what was just being made so."""
     stays = {event.uid for event in found.events if isinstance(event, UpdateConfirmed)}
     assert stays <= intended, "what runs by chance is told to be confirmed"
+
+
+def judge_words(box: "Box") -> None:
+    """What was told to be left is not told to stay, unless the boot loader had nothing to go by."""
+    left: set[int] = set()
+    for _, event in box.stored:
+        if isinstance(event, UpdateReturning):
+            left.add(event.uid)
+        elif isinstance(event, UpdateConfirmed) and not box.damaged:
+            assert event.uid not in left, f"update {event.uid} was left, and is told to be here to stay"

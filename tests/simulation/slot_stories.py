@@ -8,7 +8,9 @@ from random import Random
 from capsuled.updates.receiving import Options
 from journal.events import UpdateConfirmed, UpdateReturning, UpdateRolledBack, VolumeRestored
 from projections.update_phases import ENDS, UpdatePhase
+from tests.simulation.slot_judge import judge_words
 from tests.simulation.slots import BEHAVIOURS, NEWER, VOLUME, WINDOW_S, Box, Life
+from tests.simulation.unsure import Unsure
 
 EVERY = 4
 """So many seeds share a story of updates."""
@@ -17,6 +19,7 @@ BY_ITSELF = Options(window_s=WINDOW_S, confirm_when="healthy", soak_s=5)
 FREEZING = [Life(push=NEWER), Life(), Life(goes_back=True, freezes=True)]
 """After these the first system is on trial, and cannot read what stands in the journal."""
 THAWING = [Life(push=NEWER, options=AGAIN), Life(), Life(confirms=False)]
+UNSURE: tuple[Unsure, ...] = ("", "", "", "before", "behind", "behind")
 
 
 def told(seed: int) -> Box:
@@ -24,6 +27,7 @@ def told(seed: int) -> Box:
     box = asyncio.run(_lived(seed))
     try:
         judge_end(box)
+        judge_words(box)
         confirmed = [event.uid for _, event in box.stored if isinstance(event, UpdateConfirmed)]
         assert len(confirmed) == len(set(confirmed)), "one was confirmed twice"
         left = {event.uid for _, event in box.stored if isinstance(event, UpdateRolledBack) and not event.runs}
@@ -41,6 +45,7 @@ def told(seed: int) -> Box:
 
 async def _lived(seed: int) -> Box:
     chance, firmware = Random(seed), Random(f"the firmware of {seed}")
+    loader = Random(f"the loader of {seed}")
     box = Box()
     if chance.random() < 0.4:
         for life in FREEZING:
@@ -70,6 +75,9 @@ async def _lived(seed: int) -> Box:
                 options=options,
             )
         )
+        unsure = loader.choice(UNSURE)
+        if unsure and loader.random() < 0.8:
+            box.cut_at = 0  # it tries again until its time is over
         await box.boot(
             Life(
                 confirms=chance.random() < 0.7,
@@ -80,6 +88,7 @@ async def _lived(seed: int) -> Box:
                 mute=firmware.random() < 0.15,
                 unread=firmware.random() < 0.1,
                 damaged=firmware.random() < 0.08,
+                unsure=unsure,
             )
         )
     box.cut_at = 0

@@ -29,7 +29,7 @@ from capsuled.updates.updates import Back, Updates
 from effects.slots.bundle import BundleStream
 from effects.slots.manifest import FORMATS, Levels
 from effects.slots.protocol import LoaderFailed, LoaderState, Room, Slot
-from effects.slots.twin import NothingLoads, SlotDisk, TwinLoader, TwinSlots
+from effects.slots.twin import NothingLoads, SlotDisk, TwinSlots
 from journal.codec import encode, reader_level
 from journal.entry import LOCAL, SYSTEM, Header, genesis
 from journal.errors import JournalFull, JournalReadOnly
@@ -56,6 +56,7 @@ from projections.update_words import UpdateEvent
 from projections.updates import unconfirmed
 from projections.volumes import due_snapshot
 from tests.simulation.slot_judge import is_whole, judge_choice, judge_guessed, judge_told
+from tests.simulation.unsure import Unsure, UnsureLoader
 from tests.support.bundles import Bundle, arriving
 from tests.support.clock import HandClock
 
@@ -136,7 +137,7 @@ class Life(msgspec.Struct):
     `hesitates`: so many turns of the others lie between a confirmation and the word to go back; `freezes`: that is said
     although the system before would be frozen, `with_data` that the volume is to be as it was before; `closed`: the
     journal takes nothing in that boot. `mute`: its firmware cannot write; `unread`: its default cannot be loaded;
-    `damaged`: the boot loader's variables are before it."""
+    `damaged`: the boot loader's variables are before it. `unsure`: see UnsureLoader."""
 
     push: str = ""
     confirms: bool = True
@@ -148,6 +149,7 @@ class Life(msgspec.Struct):
     mute: bool = False
     unread: bool = False
     damaged: bool = False
+    unsure: Unsure = ""
     options: Options = Options(window_s=WINDOW_S)
 
 
@@ -242,7 +244,7 @@ class Box:
         beside = frozen or life.closed
         engine = self._engine(clock, booted.slot, frozen, life.closed)
         recovered = ReadIn() if beside else await read_in(engine, self.side_log, self._stands)
-        loader = TwinLoader(self.disk, self.step)
+        loader = UnsureLoader(self.disk, self.step, booted.slot, life.unsure if booted.update else "")
         switch = Switch(engine, loader)
         ended = asyncio.Event()
         running = System("0.0.1", "aaa", 1) if behaviour.encode() == FIRST else System("0.0.2", "bbb", 2)
@@ -376,8 +378,8 @@ async def _first_of(tasks: Sequence["asyncio.Future[None]"], until: str = asynci
 
 
 async def _asked(call: Callable[[], object]) -> None:
-    """A refusal is an answer, and so is that nothing can be remembered."""
+    """A refusal is an answer, and so is that nothing can be remembered, or told to the boot loader."""
     try:
         await call()  # type: ignore[misc]
-    except (Refused, JournalFull):
+    except (Refused, JournalFull, LoaderFailed):
         pass
