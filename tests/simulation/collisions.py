@@ -12,11 +12,12 @@ from capsule.v1 import workload_pb2 as pb
 from capsuled.caller import Caller
 from capsuled.declare import Result
 from capsuled.rpc import Refused
+from capsuled.sealing import PREFIX
 from projections.intents import DeclaredVolume, Delete, Start, Stop
 from projections.refusals import Refusal
 from projections.state import Machine
 from tests.simulation.asking import answered
-from tests.simulation.asks import ROW, Ask, message_of
+from tests.simulation.asks import IMAGES, MEANINGS, ROW, Ask, message_of
 from tests.simulation.keyholders import actor_of
 from tests.simulation.life import Life
 
@@ -29,6 +30,7 @@ STRANGERS = ("left", "right")
 """Two whom nobody else knows, gone in the end."""
 CHOSEN_FROM = 30_000
 """From here on the machine chooses host ports by itself."""
+PASSING = "registry.test/passing:1"
 SERVE = ("serve", "1")
 
 
@@ -48,6 +50,7 @@ class Collisions:
         await self._of_order()
         await self._of_sequence()
         await self._of_the_stopped()
+        await self._of_the_answered()
         for name in STRANGERS:
             self._simulation.oracle.answered(name)
 
@@ -101,20 +104,51 @@ class Collisions:
         result = await self._apply([self._message(right, ports=(0, 0))], expect_seq=0, dry_run=True)
         chosen = [port.host_port for one in STRANGERS for port in result.machine.workloads[one].spec.ports]
         assert len({*chosen}) == 4 and min(chosen) >= CHOSEN_FROM, f"the machine chose host ports {chosen}"
-        uid = self._machine.workloads[left].uid
-        await self._switch(Delete(left))
-        await answered(self._simulation, lambda life: life.engine.gone(left, uid))
+        await self._delete(left)
         await self._switch(Start(HOLDER))
+
+    async def _of_the_answered(self) -> None:
+        """A call that is repeated has its answer, although nothing is there any more that it was about: its workload, the
+        value that it kept and what its image's name meant, which nobody is asked for again."""
+        name, registries = STRANGERS[1], self._simulation.registries
+        registries.offer(PASSING, MEANINGS[0])
+        await self._apply([self._message(name, image=PASSING)], expect_seq=0)
+        kept = PREFIX + self._machine.workloads[name].spec.env[0].sealed
+        caller, other = self._caller("apply"), self._message(name, image=PASSING, mode=kept, ports=(0,))
+        first = await self._apply([other], caller=caller)
+        await self._delete(name)
+        del registries.offered[PASSING]
+        asked = self._simulation.resolved[PASSING]
+        again = await self._apply([other], caller=caller)
+        assert (again.seq, again.outcomes) == (first.seq, first.outcomes), f"{first.seq} was answered anew: {again.seq}"
+        assert self._simulation.resolved[PASSING] == asked, (
+            f"for a call that was answered {PASSING} was asked for again"
+        )
+
+    async def _delete(self, name: str) -> None:
+        uid = self._machine.workloads[name].uid
+        await self._switch(Delete(name))
+        await answered(self._simulation, lambda life: life.engine.gone(name, uid))
 
     # --- asking --------------------------------------------------------------------------------------------------
 
     def _message(
-        self, name: str, *, volume: str = "", ports: Sequence[int] = (), needs: tuple[str, ...] = ()
+        self,
+        name: str,
+        *,
+        volume: str = "",
+        ports: Sequence[int] = (),
+        needs: tuple[str, ...] = (),
+        image: str = IMAGES[0].names[0],
+        mode: str = "",
     ) -> pb.Workload:
         """Of the kind that it has."""
         wish = self._simulation.oracle.wishes.get(name)
-        message = message_of(name, Ask("apply", SERVE, port=PORT, needs=needs, vm=wish is not None and wish.vm))
+        message = message_of(
+            name, Ask("apply", SERVE, image=image, port=PORT, needs=needs, vm=wish is not None and wish.vm)
+        )
         section = message.micro_vm if message.HasField("micro_vm") else message.container
+        section.env["MODE"] = mode or section.env["MODE"]
         del section.ports[:]
         section.ports.extend(pb.PortMapping(container_port=80, host_port=port) for port in ports)
         section.mounts.extend([pb.VolumeMount(volume_name=volume, mount_path="/data")] if volume else [])
@@ -135,12 +169,13 @@ class Collisions:
         volumes: Sequence[DeclaredVolume] = (),
         expect_seq: int | None = None,
         dry_run: bool = False,
+        caller: Caller | None = None,
     ) -> Result:
-        caller = self._caller("apply")
+        one = caller or self._caller("apply")
 
         async def call(life: Life) -> Result:
             return await life.declarations.apply(
-                messages, caller, volumes, expect_seq=expect_seq, pull=False, dry_run=dry_run
+                messages, one, volumes, expect_seq=expect_seq, pull=False, dry_run=dry_run
             )
 
         return await answered(self._simulation, call)

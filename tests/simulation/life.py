@@ -42,7 +42,7 @@ from journal.entry import SYSTEM, Header
 from journal.errors import JournalError, JournalReadOnly
 from journal.events import EffectFailed, NetworkAttached
 from journal.reader import Reader
-from journal.specs import Kind
+from journal.specs import ImagePin, Kind
 from journal.writer import Journal
 from tests.simulation.always import judge_plugs
 from tests.simulation.disk import SimulatedReader
@@ -119,6 +119,18 @@ class JudgedImages(TwinImages):
         return await super().remove(records)
 
 
+class CountedRegistry(TwinRegistry):
+    """It is known how often each name was asked for."""
+
+    def __init__(self, simulation: "Simulation", step: Step) -> None:
+        super().__init__(simulation.registries, step)
+        self._resolved = simulation.resolved
+
+    async def resolve(self, ref: str) -> ImagePin:
+        self._resolved[ref] += 1
+        return await super().resolve(ref)
+
+
 class Life:
     """One life of the daemon: built as capsuled/daemon.py builds it, on simulated drivers and a simulated disk."""
 
@@ -156,7 +168,7 @@ class Life:
             "microvm": TwinContainers(simulation.world, partial(self._step_of, "microvm"), kind="microvm"),
         }
         self._guests = TwinGuests(simulation.world, self._step)
-        registry = TwinRegistry(simulation.registries, self._step)
+        registry = CountedRegistry(simulation, self._step)
         self.images = JudgedImages(simulation, self.log, self._step, registry)
         self.cache = ImageCache(self.engine, self.images, registry, simulation.clock)
         resolver = Resolver(self.images, registry, simulation.safe, TwinNetwork.subnet)

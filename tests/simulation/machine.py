@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -95,6 +96,7 @@ class Simulation:
             for ref in (image.index_digest, *image.names):
                 self.cache.record(ref, image)
         self.registries = Registries()
+        self.resolved = Counter[str]()
         self.registries.offer(REMOTE, MEANINGS[0])
         self.cables = Cables()
         self.storage = Storage()
