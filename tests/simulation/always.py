@@ -11,6 +11,8 @@ from effects.network.twin import Cables
 from effects.planner import plan_object
 from effects.runs.twin import TwinContainer, World
 from effects.volumes.twin import Storage
+from journal.events import NetworkAttached, NetworkDrifted
+from projections.network import wanted_mappings
 from projections.observations import RunKey
 from projections.phases import RunPhase
 from projections.state import Machine, Workload
@@ -56,6 +58,16 @@ def judge_plugs(machine: Machine, world: World, cables: Cables) -> list[str]:
         for (name, uid, number), _ in staying(machine, world)
         if (name, uid) in cables.links and (name, uid) not in cables.opened and not _stranded(machine.workloads[name])
     ]
+
+
+def judge_network_told(machine: Machine, cables: Cables, event: NetworkAttached | NetworkDrifted) -> str:
+    """What is told of the network is so in that moment: who begins anew has lost his link, and of rules and bridge
+    something differs from what is wanted by now. Later all may be well again."""
+    if isinstance(event, NetworkAttached):
+        lost = (event.name, event.uid) not in cables.opened
+        return "" if lost or not event.anew else f"{event.name} is to begin anew, and has the link open that there is"
+    differs = cables.rules != wanted_mappings(machine) or cables.bare
+    return "" if event.name or differs else "another hand is told to have changed the rules, and they are as wanted"
 
 
 def _stranded(workload: Workload) -> bool:

@@ -8,7 +8,8 @@ from effects.goals import Effect, kind_of, run_of
 from effects.planner import plan, plan_object
 from journal.clock import Clock
 from journal.entry import Header
-from journal.events import EffectFailed, EffectStarted
+from journal.events import DriftFound, DriftResolved, EffectFailed, EffectStarted
+from projections.drift import news
 from projections.state import Deadline, Machine
 
 LOOK_S = 4.0
@@ -58,14 +59,19 @@ class Overdue:
         self._clock = clock
         self._since: dict[Effect, int] = {}
         self._planned: tuple[int, tuple[Effect, ...]] = (0, ())
+        self._news: tuple[DriftFound | DriftResolved, ...] = ()
+        self._untold: dict[DriftFound | DriftResolved, int] = {}
 
     def look(self, machine: Machine) -> list[str]:
-        """What has been due for too long. As long as no entry comes, the plan is the same, and what is due of it comes
+        """What has been due for too long, or is to be told. As long as no entry comes, the plan is the same, and what is due of it comes
         with time."""
         if machine.seq != self._planned[0]:
-            self._planned = machine.seq, plan(machine)
+            self._planned, self._news = (machine.seq, plan(machine)), news(machine)
         boot, now_ns = self._clock.boot_id, self._clock.mono_ns()
         due = [goal for goal in self._planned[1] if not _waits(goal.not_before, boot, now_ns)]
         self._since = {goal: self._since.get(goal, now_ns) for goal in due}
         late = [goal for goal, since in self._since.items() if now_ns - since > PATIENCE_S * 1e9]
-        return [f"for {PATIENCE_S:.0f} s nobody has reached what is due: {goal}" for goal in late]
+        told = [f"for {PATIENCE_S:.0f} s nobody has reached what is due: {goal}" for goal in late]
+        self._untold = {one: self._untold.get(one, now_ns) for one in self._news}
+        late_news = [one for one, since in self._untold.items() if now_ns - since > PATIENCE_S * 1e9]
+        return told + [f"for {PATIENCE_S:.0f} s nobody has told of another hand's change: {one}" for one in late_news]

@@ -40,11 +40,11 @@ from effects.secrets.twin import TwinSecretFiles
 from effects.volumes.twin import TwinVolumes
 from journal.entry import SYSTEM, Header
 from journal.errors import JournalError, JournalReadOnly
-from journal.events import EffectFailed, NetworkAttached
+from journal.events import EffectFailed, NetworkAttached, NetworkDrifted
 from journal.reader import Reader
 from journal.specs import ImagePin, Kind
 from journal.writer import Journal
-from tests.simulation.always import judge_plugs
+from tests.simulation.always import judge_network_told, judge_plugs
 from tests.simulation.disk import SimulatedReader
 from tests.simulation.due import GivenUp, wrongly_begun
 from tests.simulation.releases import MeaningChanged, NewsTold, Release, become
@@ -219,11 +219,9 @@ class Life:
                 simulation.fail("\n".join(wrong))
 
     def _judge_beginning(self, header: Header, event: Judged) -> None:
-        if isinstance(event, NetworkAttached):
-            if event.anew and (event.name, event.uid) in self._simulation.cables.opened:
-                self._simulation.fail(
-                    f"{event.name} is to begin anew at {header.seq}, and has the link open that there is"
-                )
+        if isinstance(event, NetworkAttached | NetworkDrifted):
+            if wrong := judge_network_told(self.engine.machine, self._simulation.cables, event):
+                self._simulation.fail(f"at {header.seq}: {wrong}")
             return
         if wrong := self._given_up.told(self.engine.machine, event):
             self._simulation.fail(wrong)

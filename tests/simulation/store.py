@@ -21,6 +21,7 @@ from journal.events import (
     Event,
     ImageRemovalRequested,
     NetworkAttached,
+    NetworkDrifted,
     StreamOpened,
 )
 from journal.frame import Frame, joined, pack
@@ -36,7 +37,7 @@ CUT_AT_ONCE = 40
 PLAIN = b"value-"
 """How every secret value and every value of a variable begins here: it stands in no entry."""
 
-Judged = EffectStarted | EffectFailed | NetworkAttached
+Judged = EffectStarted | EffectFailed | NetworkAttached | NetworkDrifted
 
 
 class Forgets(NamedTuple):
