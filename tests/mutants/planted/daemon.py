@@ -8,6 +8,15 @@ BEGINNING = "capsuled/beginning.py"
 OBSERVER = "capsuled/observer.py"
 WAKES = "effects/wakes.py"
 
+_LOADER_WRITTEN = (
+    "        state = await self._loader.read()\n"
+    "        await self._loader.write(replace(state, default_slot=_slot(update.slot), next_slot=None))\n"
+)
+_CONFIRMED = (
+    "        self._engine.record((UpdateConfirmed(update.uid, update.slot),), cause=update.seq, vital=True, actor=SYSTEM)\n"
+    "        await self._engine.durable()\n"
+)
+
 PLANTED = (
     Mutant(
         "answer-before-commit",
@@ -177,5 +186,70 @@ PLANTED = (
         BEGINNING,
         "    if base is None or base.seq > upto:\n",
         "    if True:\n",
+    ),
+    Mutant(
+        "full-log-taken-for-empty",
+        "a front log that is full to its last byte is taken for an empty one",
+        "journal/ring.py",
+        "if self._next <= oldest:",
+        "if self._next < oldest:",
+    ),
+    Mutant(
+        "entry-left-in-the-log",
+        "an entry that stands alone behind what was moved is not read back from the front log",
+        "journal/tail.py",
+        "if one.last > after\n",
+        "if one.last > after + 1\n",
+    ),
+    Mutant(
+        "repeat-before-commit",
+        "a repeated call is answered before what answered it first is durable",
+        ENGINE,
+        "        if answer is not None:\n            await self.durable()\n        return answer",
+        "        return answer",
+    ),
+    Mutant(
+        "judged-before-it-was-sealed",
+        "a call is judged by the state from before its values were sealed",
+        ENGINE,
+        "verdict = caller.lost() or lacking or self._judge(self.machine, intent, caller.actor.role)",
+        "verdict = caller.lost() or lacking or verdict",
+    ),
+    Mutant(
+        "answer-of-a-later-moment",
+        "a call is answered with the state of when it is durable, not with the one right after it",
+        ENGINE,
+        "        after = self.machine.fork() if isinstance(intent, _TOLD) else None\n"
+        "        await self.durable(entries[-1][0].seq)\n",
+        "        await self.durable(entries[-1][0].seq)\n"
+        "        after = self.machine.fork() if isinstance(intent, _TOLD) else None\n",
+    ),
+    Mutant(
+        "repeat-of-a-later-moment",
+        "a repeated call is answered with the state of now",
+        "capsuled/memory.py",
+        "machine = recall(reader, batch[-1].header.seq).machine",
+        "machine = recall(reader).machine",
+    ),
+    Mutant(
+        "exec-before-it-is-told",
+        "a program begins inside a workload before the entry that says so is durable",
+        "capsuled/streams.py",
+        "        await engine.durable(seq)\n        yield stream",
+        "        yield stream",
+    ),
+    Mutant(
+        "confirmed-before-it-boots",
+        "an update is told to be confirmed before the boot loader has it for its default",
+        "capsuled/updates/switching.py",
+        _LOADER_WRITTEN + _CONFIRMED,
+        _CONFIRMED + _LOADER_WRITTEN,
+    ),
+    Mutant(
+        "side-log-read-in-twice",
+        "what was done of updates while the journal took nothing is told to it again at each start",
+        "capsuled/updates/reading_in.py",
+        "[draft for one, draft in records if not stands(one)]",
+        "[draft for one, draft in records]",
     ),
 )
