@@ -8,6 +8,15 @@ BEGINNING = "capsuled/beginning.py"
 OBSERVER = "capsuled/observer.py"
 WAKES = "effects/wakes.py"
 
+_LOADER_WRITTEN = (
+    "        state = await self._loader.read()\n"
+    "        await self._loader.write(replace(state, default_slot=_slot(update.slot), next_slot=None))\n"
+)
+_CONFIRMED = (
+    "        self._engine.record((UpdateConfirmed(update.uid, update.slot),), cause=update.seq, vital=True, actor=SYSTEM)\n"
+    "        await self._engine.durable()\n"
+)
+
 PLANTED = (
     Mutant(
         "answer-before-commit",
@@ -177,5 +186,105 @@ PLANTED = (
         BEGINNING,
         "    if base is None or base.seq > upto:\n",
         "    if True:\n",
+    ),
+    Mutant(
+        "full-log-taken-for-empty",
+        "a front log that is full to its last byte is taken for an empty one",
+        "journal/ring.py",
+        "if self._next <= oldest:",
+        "if self._next < oldest:",
+    ),
+    Mutant(
+        "entry-left-in-the-log",
+        "an entry that stands alone behind what was moved is not read back from the front log",
+        "journal/tail.py",
+        "if one.last > after\n",
+        "if one.last > after + 1\n",
+    ),
+    Mutant(
+        "repeat-before-commit",
+        "a repeated call is answered before what answered it first is durable",
+        ENGINE,
+        "        if answer is not None:\n            await self.durable()\n        return answer",
+        "        return answer",
+    ),
+    Mutant(
+        "judged-before-it-was-sealed",
+        "a call is judged by the state from before its values were sealed",
+        ENGINE,
+        "verdict = caller.lost() or lacking or self._judge(self.machine, intent, caller.actor.role)",
+        "verdict = caller.lost() or lacking or verdict",
+    ),
+    Mutant(
+        "answer-of-a-later-moment",
+        "a call is answered with the state of when it is durable, not with the one right after it",
+        ENGINE,
+        "        after = self.machine.fork() if isinstance(intent, _TOLD) else None\n"
+        "        await self.durable(entries[-1][0].seq)\n",
+        "        await self.durable(entries[-1][0].seq)\n"
+        "        after = self.machine.fork() if isinstance(intent, _TOLD) else None\n",
+    ),
+    Mutant(
+        "repeat-of-a-later-moment",
+        "a repeated call is answered with the state of now",
+        "capsuled/memory.py",
+        "machine = recall(reader, batch[-1].header.seq).machine",
+        "machine = recall(reader).machine",
+    ),
+    Mutant(
+        "exec-before-it-is-told",
+        "a program begins inside a workload before the entry that says so is durable",
+        "capsuled/streams.py",
+        "        await engine.durable(seq)\n        yield stream",
+        "        yield stream",
+    ),
+    Mutant(
+        "confirmed-before-it-boots",
+        "an update is told to be confirmed before the boot loader has it for its default",
+        "capsuled/updates/switching.py",
+        _LOADER_WRITTEN + _CONFIRMED,
+        _CONFIRMED + _LOADER_WRITTEN,
+    ),
+    Mutant(
+        "side-log-read-in-twice",
+        "what was done of updates while the journal took nothing is told to it again at each start",
+        "capsuled/updates/reading_in.py",
+        "[draft for one, draft in records if not stands(one)]",
+        "[draft for one, draft in records]",
+    ),
+    Mutant(
+        "image-goes-before-that-is-told",
+        "an image is removed before the entry that asks for it is durable",
+        "capsuled/image_cache.py",
+        "            await self._engine.durable(seq)\n            async with",
+        "            async with",
+    ),
+    Mutant(
+        "left-whatever-the-loader-says",
+        "the old system is told to boot next, whatever the boot loader said",
+        "capsuled/updates/trial.py",
+        "        if update.phase is not UpdatePhase.CONFIRMING:\n            return True\n        try:",
+        "        if True:\n            return True\n        try:",
+    ),
+    Mutant(
+        "drift-of-a-moment-ago",
+        "rules that are just being changed are told as another hand's",
+        "capsuled/network_watch.py",
+        "if holds is not left or self._engine.machine.network != before:",
+        "if holds is not left:",
+    ),
+    Mutant(
+        "mended-drift-wakes-nobody",
+        "that a drift was mended is looked for only when another is told",
+        "capsuled/drift_watch.py",
+        "await engine.moved(() if engine.machine.drifts else MARKING)",
+        "await engine.moved(MARKING)",
+    ),
+    Mutant(
+        "repeat-resolved-anew",
+        "of a call that is repeated the image is asked of its registry once more",
+        "capsuled/declare.py",
+        "if not dry_run and (answer",
+        "if False and (answer",
     ),
 )

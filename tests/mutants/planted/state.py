@@ -5,6 +5,10 @@ from tests.mutants.mutant import Mutant
 WORKLOADS = "projections/workloads.py"
 OBSERVATIONS = "projections/observations.py"
 ADMISSION = "projections/admission.py"
+RESTARTS = "projections/restarts.py"
+NETWORK = "projections/network.py"
+VOLUMES = "projections/volumes.py"
+HEALTH = "projections/health.py"
 
 PLANTED = (
     Mutant(
@@ -52,7 +56,7 @@ PLANTED = (
     Mutant(
         "pinned-to-the-former-volume",
         "a volume that was created again keeps the former one's holder",
-        "projections/volumes.py",
+        VOLUMES,
         "return volume if volume is not None and volume.uid == uid else None",
         "return volume",
     ),
@@ -122,14 +126,14 @@ PLANTED = (
     Mutant(
         "never-means-always",
         "a program that is to run once runs again",
-        "projections/restarts.py",
+        RESTARTS,
         'if unwanted or policy.mode == "never" or',
         "if unwanted or",
     ),
     Mutant(
         "report-means-repair",
         "what another hand ended is begun again although it was only to be reported",
-        "projections/restarts.py",
+        RESTARTS,
         'if foreign and workload.drift == "report":',
         "if False:",
     ),
@@ -185,7 +189,7 @@ PLANTED = (
     Mutant(
         "one-bad-look-is-ill",
         "a check that fails once is believed at once",
-        "projections/health.py",
+        HEALTH,
         'if failures < check.retries or run.health == "unhealthy":',
         'if run.health == "unhealthy":',
     ),
@@ -199,7 +203,7 @@ PLANTED = (
     Mutant(
         "ports-of-the-stopped",
         "host ports lead to a workload that is stopped",
-        "projections/network.py",
+        NETWORK,
         'if not is_bridged(workload) or workload.desired != "running":',
         "if not is_bridged(workload):",
     ),
@@ -209,5 +213,118 @@ PLANTED = (
         "projections/update_reconcile.py",
         " and (not loader.damaged or update.phase is UpdatePhase.CONFIRMING)",
         "",
+    ),
+    Mutant(
+        "one-run-too-few",
+        "what fails again and again is given up one run too early",
+        RESTARTS,
+        "if policy.max_attempts and streak > policy.max_attempts:",
+        "if policy.max_attempts and streak >= policy.max_attempts:",
+    ),
+    Mutant(
+        "stable-run-not-seen",
+        "a run that lasted does not begin the pauses between runs anew",
+        RESTARTS,
+        "streak = 1 if lasted_ms >= policy.stable_ms else workload.streak + 1",
+        "streak = workload.streak + 1",
+    ),
+    Mutant(
+        "tried-again-too-late",
+        "what failed is tried again after twice the pause",
+        RESTARTS,
+        "RETRY_FIRST_MS << min(attempt - 1, 30)",
+        "RETRY_FIRST_MS << min(attempt, 30)",
+    ),
+    Mutant(
+        "once-and-after-the-power",
+        "a program that is to run once runs again after the power was lost",
+        "projections/boots.py",
+        'again = workload.spec.restart.mode != "never"',
+        "again = True",
+    ),
+    Mutant(
+        "change-while-rules-are-written",
+        "a change that comes while the rules are written is taken for written",
+        NETWORK,
+        "ensured_seq=event.upto",
+        "ensured_seq=header.seq",
+    ),
+    Mutant(
+        "address-of-the-bridge",
+        "a workload gets the bridge's own address",
+        NETWORK,
+        "first, last = int(network.network_address) + 2",
+        "first, last = int(network.network_address) + 1",
+    ),
+    Mutant(
+        "growth-forgotten",
+        "a volume that is to grow while it is made stays as it was to be at first",
+        VOLUMES,
+        "size_bytes=max(volume.size_bytes, event.size_bytes),",
+        "size_bytes=event.size_bytes,",
+    ),
+    Mutant(
+        "kept-in-the-midst-of-work",
+        "what a volume holds before a restore is kept while its workload still works on it",
+        VOLUMES,
+        " or (one.safety and volume.holder)",
+        "",
+    ),
+    Mutant(
+        "one-bad-look-more",
+        "a check is believed after one failure more than was declared",
+        HEALTH,
+        "failures < check.retries",
+        "failures <= check.retries",
+    ),
+    Mutant(
+        "start-period-ignored",
+        "a check that fails while a workload still begins counts",
+        HEALTH,
+        "    if is_young(run, check, boot, mono_ns):\n        return 0, ()\n",
+        "",
+    ),
+    Mutant(
+        "needs-not-rolled-back",
+        "a rollback does not see that only what a workload needs is different",
+        "projections/rollback.py",
+        "(now.spec, now.labels, now.depends_on, now.desired, now.drift) == (\n"
+        "        was.spec,\n        was.labels,\n        was.depends_on,\n",
+        "(now.spec, now.labels, now.desired, now.drift) == (\n        was.spec,\n        was.labels,\n",
+    ),
+    Mutant(
+        "volume-of-two",
+        "a workload may have a volume that another has",
+        "projections/volume_admission.py",
+        "if holder != item.name:",
+        "if False:",
+    ),
+    Mutant(
+        "sequence-not-compared",
+        "who knows a former state only is not refused",
+        "projections/admission.py",
+        "if actual == expect_seq:",
+        "if actual <= expect_seq:",
+    ),
+    Mutant(
+        "brought-again-and-removed",
+        "an image that was brought again is removed, for that was asked for before",
+        "projections/images.py",
+        "machine.leaving.pop(pin.index_digest, None)\n    machine.missing",
+        "machine.missing",
+    ),
+    Mutant(
+        "ended-for-its-illness-well",
+        "who was ended because he was ill, and ended well, has done his work",
+        "projections/restarts.py",
+        "    if run.ailing:\n        exit_code = None",
+        "    if False:\n        exit_code = None",
+    ),
+    Mutant(
+        "pauses-without-a-cap",
+        "the pauses between tries grow for ever",
+        "projections/restarts.py",
+        "int(min(RETRY_FIRST_MS << min(attempt - 1, 30), RETRY_CAP_MS))",
+        "int(RETRY_FIRST_MS << min(attempt - 1, 30))",
     ),
 )

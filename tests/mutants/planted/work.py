@@ -141,4 +141,11 @@ PLANTED = (
         "run.phase in (RunPhase.STARTING, RunPhase.RUNNING)",
         "run.phase is RunPhase.RUNNING",
     ),
+    Mutant(
+        "begun-anew-without-need",
+        "a microVM is begun anew that has its link open",
+        "effects/actions.py",
+        "anew = runs and not await self._network.is_open(goal.name, goal.uid)",
+        "anew = runs",
+    ),
 )
