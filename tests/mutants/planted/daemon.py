@@ -287,4 +287,14 @@ PLANTED = (
         "if not dry_run and (answer",
         "if False and (answer",
     ),
+    Mutant(
+        "removals-of-before-the-lock",
+        "what is to leave the cache is looked up before its turn, and what was brought since leaves with it",
+        "capsuled/image_cache.py",
+        "            async with self._store.naming:\n"
+        "                # A push of the same name may have come in between: then that name is not leaving any more.\n"
+        "                records = [record for record, at in self._engine.machine.leaving.items() if at == seq]\n",
+        "            records = [record for record, at in self._engine.machine.leaving.items() if at == seq]\n"
+        "            async with self._store.naming:\n",
+    ),
 )
