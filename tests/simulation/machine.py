@@ -23,6 +23,7 @@ from effects.planner import plan, plan_object
 from effects.secrets.twin import Shelf
 from effects.volumes.twin import Storage
 from journal.events import WorkloadExited
+from projections.phases import LIVE
 from projections.state import Machine
 from projections.views import state_hash
 from projections.words import KINDS
@@ -219,11 +220,13 @@ class Simulation:
                     self.fail("at rest: " + "\n".join(wrong))
 
     def _rests(self, machine: Machine) -> bool:
-        """Nothing is asked, and nothing is due of the network, nor of anything now."""
+        """Nothing is asked, nothing is due of the network, nor of anything now, and nobody lives on as he was declared
+        before, until there is an image to replace him from, or for good where that was given up."""
         busy = (StopRun, RemoveWorkload, EnsureNetwork, AttachNetwork, DetachNetwork)
-        return not self.oracle.open_calls and not any(
-            isinstance(goal, busy) or goal.not_before is None for goal in plan(machine)
-        )
+        if self.oracle.open_calls or any(isinstance(goal, busy) or goal.not_before is None for goal in plan(machine)):
+            return False
+        runs = ((one.run, one.superseded) for one in machine.workloads.values())
+        return not any(run is not None and run.phase in LIVE and run.number <= superseded for run, superseded in runs)
 
     def lives(self, name: str) -> bool:
         """Whether a process of this workload does."""
