@@ -15,7 +15,7 @@ from effects.errors import (
     RegistryUntrusted,
     RuntimeUnavailable,
 )
-from effects.goals import AttachNetwork, DetachNetwork, EnsureNetwork, RemoveWorkload, StopRun
+from effects.goals import AttachNetwork, CleanRun, DetachNetwork, EnsureNetwork, RemoveWorkload, StopRun
 from effects.images.registry_twin import Registries
 from effects.images.twin import CacheWorld
 from effects.network.twin import Cables
@@ -61,6 +61,8 @@ SHUT_DOORS: tuple[type[DriverError], ...] = (
 STORM_S = 40.0
 CALM_S = 1_500.0
 """Longer than every back-off there is, several times over."""
+CLEANED_S = 10.0
+"""As soon as that what is due is reached, without faults."""
 OUTAGE = 0.3
 """How many machines lose their power once more, when everything has been quiet for half of that."""
 BROKEN_S = 240.0
@@ -166,6 +168,7 @@ class Simulation:
             await operators.late_words()
             await self._rotate()
             await asyncio.sleep(CALM_S / 2)
+            await self._cleaned()
             await self._judge()
         finally:
             self.judged.set()
@@ -329,6 +332,21 @@ class Simulation:
             raise NoSpace("the simulated disk is full")
 
     # --- the end -------------------------------------------------------------------------------------------------
+
+    async def _cleaned(self) -> None:
+        """Who runs for minutes may come to an end in the very moment that is to be judged: what he leaves is being taken
+        away then. Nothing else is waited for."""
+        assert self.life is not None
+        until_s = self.loop.time() + CLEANED_S
+        while self.loop.time() < until_s:
+            machine = self.life.engine.machine
+            due = [goal for goal in plan(machine) if goal.not_before is None]
+            ends = [
+                one for one in due if isinstance(one, CleanRun) and "end-late" in machine.workloads[one.name].spec.args
+            ]
+            if not due or len(ends) < len(due):
+                return
+            await asyncio.sleep(0.1)
 
     async def _judge(self) -> None:
         life = self.life
