@@ -86,6 +86,12 @@ class MakeWay(NamedTuple):
     done: Future[None]
 
 
+class MoveAll(NamedTuple):
+    """What stands in the log goes into LMDB now."""
+
+    done: Future[None]
+
+
 class Moved(NamedTuple):
     """What came of a transaction: how large LMDB's file is in use, and which part of the claims is in that now."""
 
@@ -93,7 +99,7 @@ class Moved(NamedTuple):
     claimed_bytes: int
 
 
-Job = Wake | Reads | Snapshot | Through | Retain | MakeWay
+Job = Wake | Reads | Snapshot | Through | Retain | MakeWay | MoveAll
 
 
 class Mover:
@@ -168,6 +174,12 @@ class Mover:
         self._jobs.put(job)
         job.done.result()
 
+    def move_all(self) -> Future[None]:
+        """Have all that is durable in the log moved, so that it claims no more than it takes."""
+        job = MoveAll(Future())
+        self._jobs.put(job)
+        return job.done
+
     def make_way(self) -> Future[None]:
         """Have snapshots that can be done without let go of. From the loop; done where there are none, or no room even
         for that."""
@@ -211,7 +223,7 @@ class Mover:
     def _refuse(self, job: Job, error: BaseException) -> None:
         """Whoever waits for this job or a later one is told."""
         while job is not Wake.CLOSE:
-            if isinstance(job, Through | Retain | MakeWay):
+            if isinstance(job, Through | Retain | MakeWay | MoveAll):
                 job.done.set_exception(OSError(str(error)))
             job = self._jobs.get()
 
@@ -231,6 +243,9 @@ class Mover:
             case Retain():
                 self._move_all()
                 self._retain(job)
+            case MoveAll():
+                self._move_all()
+                job.done.set_result(None)
             case MakeWay():
                 self._make_way()
                 job.done.set_result(None)

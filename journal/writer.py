@@ -37,8 +37,8 @@ from journal.space import COMMIT_BYTES, FRAME_BYTES, Room, Space, room_for
 
 AUDIT_FLUSH_S = 1.0
 WAY_S = 1.0
-"""So long the loop itself waits for snapshots to make way, before an entry is refused: once each time the disk fills,
-and only where it filled faster than the mover worked."""
+"""So long the loop itself waits for snapshots to make way, and for the log to be moved, before an entry is refused:
+where the disk filled faster than the mover worked."""
 
 log = logging.getLogger(__name__)
 
@@ -156,23 +156,32 @@ class Journal:
 
     def _claim(self, size: int, leaves: int, largest: int = 0) -> None:
         """Blocks for `size` more bytes are the journal's own already, or JournalFull. `largest`: of the bodies."""
-        need = self._used_bytes + self._claimed_bytes + size
-        owned = self._space.extend(need)
-        if owned and not self._space.reason:
+        if self._has_room(size, leaves, largest):
             return
-        way = self._mover.make_way()
-        under_way = not way.done()
-        if owned or (leaves < self._space.reserve_bytes and self._space.has_reserve(need + leaves)):
-            return
-        if largest + FRAME_BYTES <= PAGE_BYTES:
-            if self._fits_between(size, leaves):
-                return
-            if under_way and self._waited_for(way) and self._fits_between(size, leaves):
+        # What stands in the log claims several times what it takes in LMDB's file.
+        if self._claimed_bytes and self._waited_for(self._mover.move_all()):
+            self._hear()
+            if self._has_room(size, leaves, largest):
                 return
         raise JournalFull(
             f"the disk under {self._env.directory} gives the journal no more space ({self._space.reason}): nothing was "
             f"changed. {self._what_helps()}"
         )
+
+    def _has_room(self, size: int, leaves: int, largest: int) -> bool:
+        need = self._used_bytes + self._claimed_bytes + size
+        owned = self._space.extend(need)
+        if owned and not self._space.reason:
+            return True
+        way = self._mover.make_way()
+        under_way = not way.done()
+        if owned or (leaves < self._space.reserve_bytes and self._space.has_reserve(need + leaves)):
+            return True
+        if largest + FRAME_BYTES > PAGE_BYTES:
+            return False
+        if self._fits_between(size, leaves):
+            return True
+        return under_way and self._waited_for(way) and self._fits_between(size, leaves)
 
     def _waited_for(self, way: Future[None]) -> bool:
         try:

@@ -70,11 +70,11 @@ def test_a_journal_that_is_full_of_what_a_reader_kept_takes_entries_again_once_i
                     break
                 await kept(journal, 400_000)
                 await kept(journal, 100)
-            with pytest.raises(JournalFull):
-                for _ in range(20_000):
-                    journal.append([STOP])
-            with pytest.raises(JournalFull):
-                journal.append([STOP])
+            for _ in range(3):  # what has been moved since takes less than it claimed, and there is an end to that
+                with pytest.raises(JournalFull):
+                    for _ in range(20_000):
+                        journal.append([STOP])
+                await journal.durable(journal.seq)
 
     async def main() -> None:
         journal = on_short_disk(tmp_path)
