@@ -33,24 +33,26 @@ class StateDisk:
         self.problem = ""
         """What is wrong with it, in words, as of the last look."""
 
-    async def look(self) -> None:
-        """Find that out."""
-        self.problem = await asyncio.to_thread(self._looked)
+    async def look(self) -> str:
+        """Find that out; returns what to warn of where it is nearly full."""
+        self.problem, full = await asyncio.to_thread(self._looked)
+        return full
 
     async def warnings(self) -> tuple[str, ...]:
-        """What an operator should know of now. Raises OSError."""
-        await self.look()
-        disk = os.statvfs(self._state)
-        full = nearly_full(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
+        """What an operator should know of now."""
+        full = await self.look()
         return tuple(filter(None, (self.problem, full)))
 
-    def _looked(self) -> str:
+    def _looked(self) -> tuple[str, str]:
         try:
-            if not takes_no_writes(self._state):
-                return ""
+            broken, disk = takes_no_writes(self._state), os.statvfs(self._state)
         except OSError as error:
-            return f"the state's disk cannot be looked at ({self._state}: {error.strerror}). {self._mend}"
-        return (
+            return f"the state's disk cannot be looked at ({self._state}: {error.strerror}). {self._mend}", ""
+        full = nearly_full(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
+        if not broken:
+            return "", full
+        problem = (
             f"the state's disk is read-only ({self._state}), as after an error of the disk: starts, pulls and logs "
             f"fail, and what was written last may be lost. {self._mend}"
         )
+        return problem, full

@@ -70,8 +70,12 @@ class About:
 
     async def warnings(self, limit_s: float) -> list[str]:
         """All that an operator should know of now, as far as it is found out in that time."""
-        answers = await asyncio.gather(*(check.ask(limit_s) for check in self._checks))
+        asked = await asyncio.gather(*(check.ask(limit_s) for check in self._checks), return_exceptions=True)
+        answers = [one for one in asked if not isinstance(one, BaseException)]
         found = [*self._warnings, *(warning for said, _ in answers for warning in said or ())]
+        for failure in (one for one in asked if isinstance(one, BaseException)):
+            log.error("a look at the machine failed", exc_info=failure)
+            found.append(f"warnings may be missing here: a look at this machine failed ({failure})")
         late_s = max((late_s for _, late_s in answers), default=0.0)
         if late_s:
             found.append(f"warnings may be missing here, or be over: one look has been going on for {late_s:.0f} s")

@@ -1,6 +1,8 @@
 """What `capsule info` tells: the disk under the root, how much of what there is, and what is not here."""
 
 import asyncio
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -188,5 +190,22 @@ def test_what_was_warned_of_is_while_nobody_can_look() -> None:
         answers.clear()
         calm.set()
         assert await about.warnings(9) == []
+
+    asyncio.run(test())
+
+
+def test_a_look_that_fails_costs_its_own_warnings_alone() -> None:
+    async def test() -> None:
+        async def fails() -> tuple[str, ...]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        async def well() -> tuple[str, ...]:
+            return ("the disk is full",)
+
+        about = About(Identity("2ad99090-a60b-4666-a937-e5842bde9915", b"k" * 32), Path("/"), State())
+        about.ask(fails)
+        about.ask(well)
+        told, failed = await about.warnings(9)
+        assert told == "the disk is full" and "Input/output error" in failed
 
     asyncio.run(test())
