@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from capsuled.startup import token_of
 from capsuled.tokens import SKEW_S
+from journal.clock import Clock
 from journal.entry import MalformedEntry, Stored
 from journal.events import CallAccepted, ClockStepped, DaemonStarted, StreamOpened, type_of
 from journal.reader import Reader
@@ -69,6 +70,13 @@ def clock_behind(last_ns: int, wall_ns: int, stamp_ns: int) -> str:
         "wrong. If it is the clock, set it right (`timedatectl` says who keeps it). If it was fast before, nothing "
         f"is to be done: calls over the network are judged by this machine's clock, and {follows}"
     )
+
+
+async def warnings(clock: Clock, before_ns: int, last_ns: Callable[[], int]) -> tuple[str, ...]:
+    """Of a host's clock. `before_ns`: when the last entry was written that this life of the daemon has found, `last_ns`
+    the last one of its own."""
+    behind = clock_behind(max(before_ns, last_ns()), time.time_ns(), clock.wall_ns())
+    return (behind,) if behind else ()
 
 
 def set_back(last_ns: int, stamp_ns: int) -> tuple[ClockStepped, ...]:

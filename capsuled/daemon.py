@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from capsuled import journal_room
+from capsuled import believed, journal_room
 from capsuled.abilities import abilities, container_host, without_seccomp
 from capsuled.acting import act
-from capsuled.believed import clock_behind, host_believed_ns, host_time, or_last
+from capsuled.believed import host_believed_ns, host_time, or_last
 from capsuled.boot.ground import Ground
 from capsuled.boot.growth import Growth
 from capsuled.boot.stages import API
@@ -172,7 +171,7 @@ async def _serve(
     about.pool = settings.pool
     fitted = None
     if system is None:
-        about.ask(partial(_behind, clock, engine, memory.machine.at))
+        about.ask(partial(believed.warnings, clock, memory.machine.at, lambda: engine.machine.at))
     else:
         system.introduce(about)
         fitted = _fitted(system, engine, memory, clock, about)
@@ -336,12 +335,6 @@ async def _metrics(house: House, settings: Settings) -> "MetricsServer | None":
     from capsuled.metrics.serving import serve_metrics
 
     return await serve_metrics(house, settings.metrics)
-
-
-async def _behind(clock: Clock, engine: Engine, before_ns: int) -> tuple[str, ...]:
-    """`before_ns`: when the last entry was written that this life of the daemon has found."""
-    behind = clock_behind(max(before_ns, engine.machine.at), time.time_ns(), clock.wall_ns())
-    return (behind,) if behind else ()
 
 
 async def _name_backend(about: About) -> None:
