@@ -35,7 +35,7 @@ from tests.simulation.forgetting import EVERY, Archivist
 from tests.simulation.hands import Hands
 from tests.simulation.health import judge_health
 from tests.simulation.keyholders import Keyholders
-from tests.simulation.left import judge_hands
+from tests.simulation.left import judge_hands, what_is_left
 from tests.simulation.life import Crash, Life
 from tests.simulation.operators import SETTLED_S, Operators
 from tests.simulation.oracle import Oracle
@@ -218,7 +218,7 @@ class Simulation:
             elif life is not None and life.engine.machine.seq != judged and self._rests(life.engine.machine):
                 judged = life.engine.machine.seq
                 _, entries = self.disk.replay()
-                self.oracle.read(entries)
+                self.oracle.left = what_is_left(entries)
                 if wrong := self.oracle.judge_network(self.world, self.cables):
                     self.fail("at rest: " + "\n".join(wrong))
 
