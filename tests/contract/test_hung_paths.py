@@ -16,7 +16,7 @@ from tests.support.hung import DEVICE, hung
 from tests.support.runtime import Runtime, chunks, runtime
 from tools.demo_image import archive
 
-pytestmark = [pytest.mark.real, pytest.mark.skipif(not DEVICE.exists(), reason="the kernel has no FUSE")]
+pytestmark = [pytest.mark.real, pytest.mark.skipif(not DEVICE.exists(), reason="this machine lacks FUSE")]
 
 
 async def maker(made: Runtime) -> Any:

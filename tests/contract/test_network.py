@@ -10,7 +10,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -515,6 +515,18 @@ def test_a_kernel_without_ipv6_is_no_obstacle_and_one_that_may_not_be_told_is_na
         machine.on_thread(lambda: asyncio.run(look(Path(directory))))
 
 
+@contextmanager
+def _machine_on_a_lan() -> Iterator[tuple[Site, Site, str]]:
+    """A machine, its neighbour at the other end of the cable, and a directory for a driver's namespaces."""
+    with (
+        site() as machine,
+        site() as neighbour,
+        tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory,
+    ):
+        machine.join(neighbour, "192.0.2.1/24", "192.0.2.2/24")
+        yield machine, neighbour, directory
+
+
 def _segment_of(one: socket.socket) -> int:
     return one.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
 
@@ -546,12 +558,7 @@ def test_a_connection_is_opened_with_segments_that_fit_the_uplink_in_both_direct
         await driver.clear()
         await driver.close()
 
-    with (
-        site() as machine,
-        site() as neighbour,
-        tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory,
-    ):
-        machine.join(neighbour, "192.0.2.1/24", "192.0.2.2/24")
+    with _machine_on_a_lan() as (machine, neighbour, directory):
         machine.on_thread(lambda: asyncio.run(look(Path(directory), neighbour)))
 
 
@@ -613,12 +620,7 @@ def test_who_sends_udp_without_a_pause_goes_where_the_rules_lead_by_now() -> Non
         await driver.clear()
         await driver.close()
 
-    with (
-        site() as machine,
-        site() as neighbour,
-        tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory,
-    ):
-        machine.join(neighbour, "192.0.2.1/24", "192.0.2.2/24")
+    with _machine_on_a_lan() as (machine, neighbour, directory):
         sender, later = (neighbour.on_thread(functools.partial(_udp, "192.0.2.2", port)) for port in (4_000, 4_001))
         machine.on_thread(lambda: asyncio.run(send(Path(directory), sender, later)))
 

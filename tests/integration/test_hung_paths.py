@@ -5,7 +5,7 @@ import pytest
 from tests.support.daemon import SERVE, Daemon, daemon, manifest
 from tests.support.hung import DEVICE, hung
 
-pytestmark = [pytest.mark.real, pytest.mark.skipif(not DEVICE.exists(), reason="the kernel has no FUSE")]
+pytestmark = [pytest.mark.real, pytest.mark.skipif(not DEVICE.exists(), reason="this machine lacks FUSE")]
 
 
 def is_held_up(capsule: Daemon) -> bool:

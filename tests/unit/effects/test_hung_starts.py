@@ -5,23 +5,21 @@ import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import pytest
 from msgspec.structs import replace
 
-from capsuled.abilities import container_host
 from capsuled.secrets import Unsealer
 from containerdapi import tasks_pb2
 from effects.actions import STARTS_AT_ONCE, Actions
-from effects.containerd.config import paths_under
-from effects.containers.bundles import Bundles
 from effects.containers.containerd_driver import CREATE_S, SHIM_S, ContainerdDriver
 from effects.errors import HostPathMissing, StartFailed
 from effects.goals import Effect, StartRun, StopRun
 from effects.host_paths import HostPaths
 from effects.secrets.twin import Shelf, TwinSecretFiles
+from tests.support.scripted_containerd import driver_on
 from tests.support.story import Story, spec
 from tests.support.vault import OpenVault
 
@@ -44,20 +42,9 @@ def driver(directory: Path, paths: HostPaths | None = None, **tasks: Any) -> Con
         return tasks_pb2.ListTasksResponse()
 
     gone = failing(grpc.StatusCode.NOT_FOUND)
-    connection = SimpleNamespace(
-        metadata=(),
-        containers=SimpleNamespace(Get=gone, Delete=gone),
-        tasks=SimpleNamespace(**{"Get": gone, "List": none, "Delete": gone, **tasks}),
-    )
-    return ContainerdDriver(
-        cast(Any, connection),
-        cast(Any, None),
-        container_host("/none"),
-        directory,
-        directory,
-        directory / "runc",
-        Bundles(paths_under(directory, directory)),
-        paths=paths,
+    containers = SimpleNamespace(Get=gone, Delete=gone)
+    return driver_on(
+        directory, containers, SimpleNamespace(**{"Get": gone, "List": none, "Delete": gone, **tasks}), paths
     )
 
 

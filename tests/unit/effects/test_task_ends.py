@@ -3,19 +3,16 @@
 import asyncio
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from capsuled.abilities import container_host
 from containerdapi import containers_pb2, task_pb2, tasks_pb2
-from effects.containerd.config import paths_under
 from effects.containers import names
-from effects.containers.bundles import Bundles
-from effects.containers.containerd_driver import ContainerdDriver
 from effects.runs.protocol import RunSpec
 from projections.observations import ObservedRun
+from tests.support.scripted_containerd import driver_on
 
 RUN = RunSpec("web", 7, 7, 1, "sha256:" + "1" * 64)
 CID = names.container_id(RUN.name, RUN.uid, RUN.run)
@@ -34,18 +31,7 @@ def observed(directory: Path, process: Any) -> ObservedRun:
     async def tasks(request: Any, metadata: Any) -> Any:
         return tasks_pb2.ListTasksResponse(tasks=[process])
 
-    connection = SimpleNamespace(
-        metadata=(), containers=SimpleNamespace(List=containers), tasks=SimpleNamespace(List=tasks)
-    )
-    driver = ContainerdDriver(
-        cast(Any, connection),
-        cast(Any, None),
-        container_host("/none"),
-        directory,
-        directory,
-        directory / "runc",
-        Bundles(paths_under(directory, directory)),
-    )
+    driver = driver_on(directory, SimpleNamespace(List=containers), SimpleNamespace(List=tasks))
     (seen,) = asyncio.run(driver.observe())
     return seen
 
