@@ -6,9 +6,11 @@ judges still knows what a daemon can read no more, since it was cut or its conte
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from random import Random
 
-from journal.entry import HASH_BYTES, Header, Stored, check, genesis, pack, unpack
+from journal.entry import HASH_BYTES, Header, Stored, check, genesis, pack
+from journal.entry import unpack as unpack_anew
 from journal.events import Event
 from journal.frame import BLOCK_BYTES
 from journal.reader import LAST
@@ -22,6 +24,9 @@ GENESIS = genesis(b"simulated")
 MARK = b"simulated front!"
 LOG_BYTES = 16 * BLOCK_BYTES
 SNAPSHOTS_KEPT = 3
+
+unpack = lru_cache(maxsize=4_096)(unpack_anew)
+"""Every life reads the headers of all that was moved, and every judge the entries of the tail."""
 
 
 class Disk:

@@ -63,6 +63,14 @@ class Left:
         self.boot = ""
         self.wrong: list[str] = []
 
+    def fork(self) -> "Left":
+        """A copy that goes on by itself."""
+        copy = Left()
+        vars(copy).update(
+            (name, value.copy() if hasattr(value, "copy") else value) for name, value in vars(self).items()
+        )
+        return copy
+
     def told(self, header: Header, event: Event) -> None:
         """One entry more."""
         match event:
@@ -152,9 +160,9 @@ class Left:
             self.rules = False
 
 
-def what_is_left(entries: Iterable[tuple[Header, Event]]) -> Left:
-    """As of the last entry."""
-    left = Left()
+def what_is_left(entries: Iterable[tuple[Header, Event]], before: Left | None = None) -> Left:
+    """As of the last entry, where `before` is as of what came before the first; it stays as it is."""
+    left = Left() if before is None else before.fork()
     for header, event in entries:
         left.told(header, event)
     return left

@@ -35,7 +35,7 @@ from tests.simulation.forgetting import EVERY, Archivist
 from tests.simulation.hands import Hands
 from tests.simulation.health import judge_health
 from tests.simulation.keyholders import Keyholders
-from tests.simulation.left import judge_hands, what_is_left
+from tests.simulation.left import Left, judge_hands, what_is_left
 from tests.simulation.life import Crash, Life
 from tests.simulation.operators import SETTLED_S, Operators
 from tests.simulation.oracle import Oracle
@@ -209,6 +209,7 @@ class Simulation:
     async def _watch(self) -> None:
         """From now on what is due is done soon, whoever has to be told that it is."""
         overdue, life, judged = Overdue(self.clock), self.life, 0
+        left, settled = Left(), 0  # what was moved is told once
         while True:
             await self.loop.sleep(LOOK_S)
             if life is not self.life or not self.alive.is_set():
@@ -218,7 +219,9 @@ class Simulation:
             elif life is not None and life.engine.machine.seq != judged and self._rests(life.engine.machine):
                 judged = life.engine.machine.seq
                 _, entries = self.disk.replay()
-                self.oracle.left = what_is_left(entries)
+                moved = len(self.disk.moved)
+                left, settled = what_is_left(entries[settled:moved], left), moved
+                self.oracle.left = what_is_left(entries[moved:], left)
                 if wrong := self.oracle.judge_network(self.world, self.cables):
                     self.fail("at rest: " + "\n".join(wrong))
 
