@@ -47,7 +47,7 @@ from tests.simulation.retries import judge_retries
 from tests.simulation.secrets import Safe, Safekeeper
 from tests.simulation.stale import judge_stale
 from tests.simulation.storage import users
-from tests.simulation.time import VirtualClock, VirtualLoop
+from tests.simulation.time import VirtualClock, VirtualLoop, unswept
 from tests.simulation.trouble import trouble
 from tests.simulation.visits import visit
 
@@ -124,6 +124,7 @@ class Simulation:
         self.safekeeper = Safekeeper(self)
         self.archivist = Archivist(self)
 
+    @unswept()
     def run(self) -> None:
         """Raises AssertionError with everything that is wrong."""
         try:

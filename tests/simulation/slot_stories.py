@@ -10,6 +10,7 @@ from journal.events import UpdateConfirmed, UpdateReturning, UpdateRolledBack, V
 from projections.update_phases import ENDS, UpdatePhase
 from tests.simulation.slot_judge import judge_words
 from tests.simulation.slots import BEHAVIOURS, NEWER, VOLUME, WINDOW_S, Box, Life
+from tests.simulation.time import unswept
 from tests.simulation.unsure import Unsure
 
 EVERY = 4
@@ -22,6 +23,7 @@ THAWING = [Life(push=NEWER, options=AGAIN), Life(), Life(confirms=False)]
 UNSURE: tuple[Unsure, ...] = ("", "", "", "before", "behind", "behind")
 
 
+@unswept()
 def told(seed: int) -> Box:
     """Lived and judged. Raises AssertionError."""
     box = asyncio.run(_lived(seed))
