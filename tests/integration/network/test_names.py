@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_network import address_of, fetch, web
+from tests.integration.network.test_ports import address_of, fetch, web
 from tests.support.daemon import Daemon, daemon
 from tests.support.programs import running
 from tests.support.site import Site, site
