@@ -14,6 +14,7 @@ from journal.clock import Clock
 from journal.events import Event, NetworkAttached, NetworkDrifted, NetworkEnsured
 from projections.foreign import rules_are_left
 from projections.network import in_use, is_bridged, wanted_mappings
+from projections.phases import LIVE
 from projections.state import Machine, Workload
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class NetworkWatch:
                 self._record(drift)
         for workload in tuple(machine.workloads.values()):
             mark = workload.unlinked
-            if mark is not None and not mark.repair and _key(workload) in shown:
+            if mark is not None and not mark.repair and _key(workload) in shown and await self._is_on_it(workload):
                 # It was only reported, and whoever took it brought it back.
                 again = NetworkAttached(workload.name, workload.uid, workload.address)
                 self._record(again)
@@ -80,6 +81,13 @@ class NetworkWatch:
             if _is_stranger(machine, link):
                 log.info("removing the link of %s.%d, which no workload owns", link.name, link.uid)
                 await self._network.detach(link.name, link.uid)
+
+    async def _is_on_it(self, workload: Workload) -> bool:
+        """Whether its run, if it has one, is at the link that is there. A microVM is not where a life that ended before
+        it said so made another in place of the one that was taken: it has the old one open."""
+        if workload.kind != "microvm" or workload.run is None or workload.run.phase not in LIVE:
+            return True
+        return await self._network.is_open(workload.name, workload.uid)
 
     async def _look_at_rules(self) -> None:
         machine = self._engine.machine

@@ -1,6 +1,5 @@
 """Reaching the goals of volumes: the driver acts, and what is so now becomes an event."""
 
-from contextlib import suppress
 from typing import assert_never
 
 from effects.errors import DriverError
@@ -85,8 +84,12 @@ async def bring(driver: VolumeDriver, name: str, uid: int, kind: Kind) -> str:
 async def _bring(driver: VolumeDriver, goal: MountVolume) -> None:
     try:
         await bring(driver, goal.volume, goal.volume_uid, goal.kind)
-    except DriverError:
-        # It may be mounted although the answer was lost; nobody holds it, so it must not stay mounted.
-        with suppress(DriverError):
+    except Exception:
+        # It may be mounted although the answer was lost, and nobody holds it: it must not stay so. Where it cannot be
+        # unmounted it is mounted for good, and somebody has to hold it.
+        try:
             await free(driver, goal.volume, goal.volume_uid)
-        raise
+        except (DriverError, OSError):
+            await bring(driver, goal.volume, goal.volume_uid, goal.kind)
+        else:
+            raise

@@ -61,6 +61,8 @@ SHUT_DOORS: tuple[type[DriverError], ...] = (
 STORM_S = 40.0
 CALM_S = 1_500.0
 """Longer than every back-off there is, several times over."""
+NOTICE_S = 1.0
+"""So soon, without faults, the daemon has heard of what another hand did, and has told it."""
 CLEANED_S = 10.0
 """As soon as that what is due is reached, without faults."""
 OUTAGE = 0.3
@@ -120,6 +122,7 @@ class Simulation:
         self.broken: BaseException | None = None
         self.visits: list[asyncio.Future[int | None]] = []
         self.judged = asyncio.Event()
+        self.noticed_s = 0.0
         self.keyholders = Keyholders(self)
         self.safekeeper = Safekeeper(self)
         self.archivist = Archivist(self)
@@ -163,6 +166,7 @@ class Simulation:
             await asyncio.gather(*others)
             await self._rotate()
             self.trace.note(f"machine: another hand {self.hands.act('other port') or 'finds no TAP'}")
+            self.noticed_s = self.loop.time() + NOTICE_S
             await asyncio.sleep(CALM_S / 2)
             if self.random.random() < OUTAGE:
                 await self._outage(operators)
@@ -227,10 +231,12 @@ class Simulation:
                     self.fail("at rest: " + "\n".join(wrong))
 
     def _rests(self, machine: Machine) -> bool:
-        """Nothing is asked, nothing is due of the network, nor of anything now, and nobody lives on as he was declared
+        """Nothing is asked, no other hand did what nobody knows of yet, nothing is due of the network, nor of anything now, and nobody lives on as he was declared
         before, until there is an image to replace him from, or for good where that was given up."""
         busy = (StopRun, RemoveWorkload, EnsureNetwork, AttachNetwork, DetachNetwork)
-        if self.oracle.open_calls or any(isinstance(goal, busy) or goal.not_before is None for goal in plan(machine)):
+        if self.oracle.open_calls or self.loop.time() < self.noticed_s:
+            return False
+        if any(isinstance(goal, busy) or goal.not_before is None for goal in plan(machine)):
             return False
         runs = ((one.run, one.superseded) for one in machine.workloads.values())
         return not any(run is not None and run.phase in LIVE and run.number <= superseded for run, superseded in runs)

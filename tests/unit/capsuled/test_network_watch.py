@@ -9,7 +9,8 @@ from effects.network.protocol import Link
 from effects.network.twin import Cables, TwinNetwork
 from effects.planner import plan_object
 from journal.entry import LOCAL
-from journal.events import Event, NetworkAttached, NetworkDrifted, NetworkEnsured
+from journal.events import EffectStarted, Event, NetworkAttached, NetworkDrifted, NetworkEnsured, WorkloadStarted
+from journal.specs import MicroVM
 from projections.intents import Apply
 from tests.support.story import declared
 from tests.unit.capsuled.test_call_ids import House
@@ -59,5 +60,33 @@ def test_a_foreign_bridge_in_place_of_ours_is_told_once_and_holds_up_no_look() -
         web = on.engine.machine.workloads["web"]
         goal = plan_object(on.engine.machine, "web")
         assert not web.attached and isinstance(goal, EnsureNetwork), "whoever is on it says what is wrong"
+
+    asyncio.run(test())
+
+
+def test_a_link_that_was_made_again_is_no_microvms_while_it_has_the_old_one_open() -> None:
+    async def test() -> None:
+        on = Watched()
+        vm = declared("vm", vm=MicroVM(), drift="report")
+        await on.engine.call(Apply((vm,)), Caller(LOCAL, "WorkloadService.Apply"))
+        machine = on.engine.machine
+        uid, address = machine.workloads["vm"].uid, machine.workloads["vm"].address
+        link = Link("vm", uid, address, "tap")
+        await on.network.ensure(())
+        await on.network.attach(link)
+        on.cables.opened.add(("vm", uid))
+        on.engine.record((NetworkEnsured(machine.network.changed_seq, 0), NetworkAttached("vm", uid, address)))
+        revision = on.engine.machine.workloads["vm"].revision
+        begun = EffectStarted("StartRun", "vm", uid, run=1, revision=revision, attempt=1)
+        on.engine.record((begun, WorkloadStarted("vm", uid, 1, revision, 4242)))
+        on.cables.cut(("vm", uid))
+        await on.watch.look()
+        assert [event.name for event in on.told() if isinstance(event, NetworkDrifted)] == ["vm"]
+        await on.network.attach(link)  # as a life does that ends before it says so
+        await on.watch.look()
+        assert not on.engine.machine.workloads["vm"].attached, "the one that it has open leads nowhere"
+        on.cables.opened.add(("vm", uid))
+        await on.watch.look()
+        assert on.engine.machine.workloads["vm"].attached
 
     asyncio.run(test())
