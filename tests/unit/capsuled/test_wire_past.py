@@ -169,8 +169,8 @@ def test_what_was_deleted_and_made_again_looks_the_same_and_is_another() -> None
 
     def uids() -> list[tuple[str, str, str, str, str]]:
         machines = before, story.machine
-        of = [str(one.workloads["web"].uid) for one in machines], [str(one.volumes["web"].uid) for one in machines]
-        return [("web", "change", "uid", *of[0]), ("volume/web", "change", "uid", *of[1])]
+        was, now = ([str(one.workloads["web"].uid), str(one.volumes["web"].uid)] for one in machines)
+        return [("web", "change", "uid", was[0], now[0]), ("volume/web", "change", "uid", was[1], now[1])]
 
     made("one")
     before = story.machine.fork()

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from journal.events import EffectFailed, EffectStarted, VolumeLost, VolumeMade, WorkloadEnvRevealed, WorkloadStarted
 from journal.specs import VolumeMount
 from projections.advice import BY_REASON
-from projections.intents import DeclaredVolume, Delete, DeleteVolume, ResizeVolume, Start, Stop
+from projections.intents import DeclaredVolume, Delete, DeleteVolume, Intent, ResizeVolume, Start, Stop
 from projections.state import Volume
 from projections.why import Why, why_gone, why_never, why_volume, why_workload
 from tests.support.story import Story, declared
@@ -97,7 +97,7 @@ def test_what_is_gone_is_told_by_its_kind_whichever_went_last(story: Story, last
     story.converge()
     story.call(Stop("web"))
     story.converge()
-    goes = {"workload": Delete("web"), "volume": DeleteVolume("web", force=True)}
+    goes: dict[str, Intent] = {"workload": Delete("web"), "volume": DeleteVolume("web", force=True)}
     for kind in sorted(goes, key=lambda one: one == last):
         story.call(goes[kind])
         story.converge()
