@@ -135,7 +135,8 @@ def change_line(change: Any) -> str:
     """A field, and what became of it."""
     old, new = (_value(change.path, one) for one in (change.old, change.new))
     values = {"add": new, "remove": old}.get(change.op, f"{old} -> {new}")
-    return signed(change.op, f"{change.path}: {values}")
+    means = " (another one under this name)" if change.path == "uid" else ""
+    return signed(change.op, f"{change.path}: {values}{means}")
 
 
 def _value(path: str, value: str) -> str:

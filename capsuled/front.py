@@ -334,7 +334,8 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
     history: HistoryServiceServicer = UnreadableHistory(memory.why)
     if memory.environment is not None and memory.reader is not None:
         leave = None if memory.journal is None else partial(memory.journal.keep_snapshot, FOLD_VERSION)
-        history = told = HistoryService(memory.environment, memory.reader, engine, leave)
+        read_after = None if memory.journal is None else memory.journal.read_after
+        history = told = HistoryService(memory.environment, memory.reader, engine, leave, read_after)
         about.ask(told.warnings)
     services["HistoryService"] = (history_pb2_grpc.add_HistoryServiceServicer_to_server, history)
 

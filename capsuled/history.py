@@ -1,6 +1,7 @@
 """The journal as clients see it: entries as messages, filtered lists, followed tails, and cause trees."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
 from heapq import merge
 from typing import Any
 
@@ -11,6 +12,7 @@ from capsule.v1 import history_pb2 as pb
 from capsuled.aside import Aside
 from capsuled.engine import Engine
 from capsuled.event_types import is_of, unknown_type
+from capsuled.merging import merged
 from capsuled.shortening import cut, cut_json
 from journal.codec import BadBody, UnknownMust, decode, plain
 from journal.entry import Actor, Stored
@@ -83,6 +85,8 @@ def _failed(stored: Stored) -> bool:
     return event is not None and failed(stored.header, event)
 
 
+ReadAfter = Callable[[int], Awaitable[int]]
+"""The newest read that is kept, once one stands behind that one."""
 _Placed = tuple[Stored, str]
 """An entry and the stream that it stands in."""
 
@@ -108,29 +112,51 @@ def _places(page: list[_Placed], wanted: Filter) -> tuple[list[tuple[int, str]],
 class History:
     """Reads the journal for clients, beside the writer."""
 
-    def __init__(self, reader: Reader, engine: Engine, aside: Aside) -> None:
+    def __init__(self, reader: Reader, engine: Engine, aside: Aside, read_after: ReadAfter | None = None) -> None:
+        """`read_after` tells of reads, where any are kept."""
         self._reader = reader
         self._engine = engine
         self._aside = aside
+        self._read_after = read_after
 
     async def entries(
         self, wanted: Filter, limit: int, follow: bool, audit: bool, last: int = 0
-    ) -> AsyncIterator[pb.HistoryEntry]:
+    ) -> AsyncGenerator[pb.HistoryEntry, None]:
         """Entries in order, the newest `limit` of them (0: all), up to `last` (0: to the end), then with `follow` each
-        new one once it is durable."""
+        new one once it is durable. With `audit` reads, too, which are kept a moment later."""
         upto = await self._end()
         upto = min(last or upto, upto)
-        async for message in self._past(wanted, limit, audit, upto):
+        read = await self._aside.run(self._last_read) if audit else 0
+        async for message in self._past(wanted, limit, upto, read):
             yield message
         if not follow:
             return
+        grown = [self._facts_after(upto)]
+        if audit and self._read_after is not None:
+            grown.append(self._reads_after(read, self._read_after))
+        async with aclosing(merged(*grown)) as spans:
+            async for span in spans:
+                source = self._reader.entries(span.first, span.last, span.stream)
+                async for some in self._aside.pages(source, wanted.among):
+                    for stored in some:
+                        yield message_of(stored, span.stream)
+
+    async def _facts_after(self, upto: int) -> AsyncGenerator[_Span, None]:
         async for machine in self._engine.changes():
             seq = machine.seq
             await self._engine.durable(seq)
-            async for some in self._aside.pages(self._reader.entries(upto + 1, seq), wanted.among):
-                for stored in some:
-                    yield message_of(stored)
+            yield _Span("facts", upto + 1, seq)
             upto = seq
+
+    async def _reads_after(self, upto: int, read_after: ReadAfter) -> AsyncGenerator[_Span, None]:
+        while True:
+            seq = await read_after(upto)
+            yield _Span("audit", upto + 1, seq)
+            upto = seq
+
+    def _last_read(self) -> int:
+        last = self._reader.last("audit")
+        return 0 if last is None else last.header.seq
 
     async def lacks(self, wanted: str) -> Refusal | None:
         """Why there can be nothing of this type. What a newer release wrote is there, whether this one knows it or
@@ -147,9 +173,9 @@ class History:
         last = self._reader.last()
         return 0 if last is None else last.header.seq
 
-    async def _past(self, wanted: Filter, limit: int, audit: bool, upto: int) -> AsyncIterator[pb.HistoryEntry]:
-        """However many there are, only a page of them is ever held."""
-        spans = await self._aside.run(lambda: self._spans(audit, upto))
+    async def _past(self, wanted: Filter, limit: int, upto: int, read: int) -> AsyncIterator[pb.HistoryEntry]:
+        """However many there are, only a page of them is ever held. `read`: up to this one, 0 without reads."""
+        spans: tuple[_Span, ...] = (_Span("facts", 1, upto), *((_Span("audit", 1, read),) if read else ()))
         if limit:
             spans = await self._newest(wanted, limit, spans)
         source = merge(*(self._forwards(wanted, span) for span in spans), key=_at)
@@ -157,11 +183,6 @@ class History:
         async for messages in shown:
             for message in messages:
                 yield message
-
-    def _spans(self, audit: bool, upto: int) -> tuple[_Span, ...]:
-        facts = _Span("facts", 1, upto)
-        last = self._reader.last("audit") if audit else None
-        return (facts,) if last is None else (facts, _Span("audit", 1, last.header.seq))
 
     async def _newest(self, wanted: Filter, limit: int, spans: Sequence[_Span]) -> tuple[_Span, ...]:
         """What is left of each stream for the newest `limit` of them all: from the end backwards, until enough were

@@ -7,13 +7,14 @@ from itertools import islice
 from msgspec.structs import replace
 
 from capsule.v1 import history_pb2 as pb
-from journal.codec import BadBody, UnknownMust, decode
+from journal.codec import BadBody, UnknownMust, decode, plain
 from journal.entry import Stored
 from journal.events import CallRefused, Event, type_of
 from journal.reader import Reader
 from projections.chain import Past, is_wish, wished
 from projections.refusals import Refusal, invalid, missing, no_workload
-from projections.state import Machine
+from projections.state import Machine, Workload
+from projections.whose import kind_of_entry, own
 from projections.why import Why, why_gone, why_never, why_volume, why_workload
 
 LOOKED_AT = 20_000
@@ -36,9 +37,9 @@ def explained(reader: Reader, machine: Machine, asked: str) -> pb.WhyResponse | 
         return _explained(reader, machine, "workload", name, frozenset())
     if kind in ("", "volume") and name in machine.volumes:
         return _explained(reader, machine, "volume", name, frozenset())
-    past = past_of(reader, machine.seq, name) if kind in ("", "workload", "volume") else {}
-    gone = why_gone(name, past)
-    return None if gone is None or (kind and gone.kind != kind) else _message(gone, _begins(reader, name, past))
+    past = past_of(reader, machine.seq, name, kind=kind) if kind in ("", "workload", "volume") else {}
+    gone = why_gone(name, past, kind)
+    return None if gone is None else _message(gone, _begins(reader, own(past, name, gone.kind)))
 
 
 def nothing_known(reader: Reader, machine: Machine, asked: str) -> Refusal:
@@ -52,7 +53,7 @@ def _asked_in_vain(reader: Reader, machine: Machine, asked: str) -> str:
     kind, _, name = asked.rpartition("/")
     if not name or kind not in ("", "workload", "volume"):
         return ""
-    never = why_never(name, past_of(reader, machine.seq, name), kind)
+    never = why_never(name, past_of(reader, machine.seq, name, kind=kind), kind)
     if never is None:
         return ""
     link, advice = never
@@ -75,24 +76,21 @@ def _nothing_known(machine: Machine, asked: str) -> Refusal:
 
 def _explained(reader: Reader, machine: Machine, kind: str, name: str, above: frozenset[str]) -> pb.WhyResponse:
     """One object, then what it waits for; `above` are those on whose behalf it is explained."""
-    if kind == "workload":
-        workload = machine.workloads[name]
-        past = past_of(reader, machine.seq, name, workload.uid, (workload.uid, workload.desired_seq))
-        why = why_workload(machine, workload, past)
-    else:
-        volume = machine.volumes[name]
-        past = past_of(reader, machine.seq, name, volume.uid, (volume.uid, volume.desired_seq))
-        why = why_volume(volume, past)
-    message, here = _message(why, _begins(reader, name, past)), above | {f"{kind}/{name}"}
+    one = machine.workloads[name] if kind == "workload" else machine.volumes[name]
+    past = past_of(reader, machine.seq, name, one.uid, (one.uid, one.desired_seq), kind)
+    why = why_workload(machine, one, past) if isinstance(one, Workload) else why_volume(one, past)
+    begins = _begins(reader, own(past, name, kind, one.uid))
+    message, here = _message(why, begins), above | {f"{kind}/{name}"}
     for other_kind, other in why.others:
         if f"{other_kind}/{other}" not in here and len(here) < DEEP:
             message.others.append(_explained(reader, machine, other_kind, other, here))
     return message
 
 
-def past_of(reader: Reader, upto: int, name: str, uid: int = 0, wanted: Iterable[int] = ()) -> Past:
-    """What is told of an incarnation, with the causes and calls that stand outside of it."""
-    found = {one.header.seq: one for one in _newest(reader, upto, name, uid)}
+def past_of(reader: Reader, upto: int, name: str, uid: int = 0, wanted: Iterable[int] = (), kind: str = "") -> Past:
+    """What is told of an incarnation, with the causes and calls that stand outside of it. `kind`: of this kind alone,
+    for others may have its name, and much to tell."""
+    found = {one.header.seq: one for one in _newest(reader, upto, name, uid, kind)}
     for seq in wanted:
         _add(reader, found, seq)
     for one in tuple(found.values()):
@@ -114,12 +112,12 @@ def _decoded(entry: Stored) -> Event | None:
         return None
 
 
-def _newest(reader: Reader, upto: int, name: str, uid: int) -> Iterator[Stored]:
+def _newest(reader: Reader, upto: int, name: str, uid: int, kind: str) -> Iterator[Stored]:
     kept = turned_down = 0
     for one in islice(reader.newest_of_object(name, upto), LOOKED_AT):
         if one.header.seq < uid or kept == KEPT:
             return
-        if one.header.type.startswith(_TOLD):
+        if one.header.type.startswith(_TOLD) and not _is_others(one, kind, uid):
             kept += 1
             yield one
         elif one.header.type == _REFUSED and turned_down < KEPT_REFUSED and is_wish(_decoded(one)):
@@ -127,15 +125,23 @@ def _newest(reader: Reader, upto: int, name: str, uid: int) -> Iterator[Stored]:
             yield one
 
 
+def _is_others(stored: Stored, kind: str, uid: int) -> bool:
+    """Whether it is another kind's, by its type; an effect's entry by the uid."""
+    if uid and stored.header.type.startswith("effect."):
+        return bool(plain(stored).get("uid", uid) != uid)
+    of = kind_of_entry(stored.header.type)
+    return bool(kind and of and of != kind)
+
+
 def _add(reader: Reader, found: dict[int, Stored], seq: int) -> None:
     if seq and seq not in found and (one := reader.get(seq)) is not None:
         found[seq] = one
 
 
-def _begins(reader: Reader, name: str, past: Past) -> int:
+def _begins(reader: Reader, mine: Past) -> int:
     """Where history begins, if what was wanted of the object last was cut off; else 0."""
     first = reader.first_seq()
-    return first if first > 1 and not wished(name, past) else 0
+    return first if first > 1 and not wished(mine) else 0
 
 
 def _message(why: Why, begins_seq: int) -> pb.WhyResponse:

@@ -21,6 +21,8 @@ from projections.storage import standing
 
 Change = tuple[str, str, str, str]
 """(op, path, old, new), values as JSON."""
+Incarnation = Workload | Volume | Secret
+"""What has a uid, by which one is told from another of the same name."""
 K = TypeVar("K", str, int)
 T = TypeVar("T")
 SLOTS = "system/slots"
@@ -109,9 +111,11 @@ def _update_key_name(key: UpdateKey) -> str:
 
 def _objects(before: Machine, after: Machine) -> Iterator[tuple[str, list[Change]]]:
     for name, was, now in _pairs(before.workloads, after.workloads):
-        yield name, [*field_changes(was, now), *_changed("status.phase", _detail(before, was), _detail(after, now))]
+        details = _detail(before, was), _detail(after, now)
+        yield name, [*_another(was, now), *field_changes(was, now), *_changed("status.phase", *details)]
     for name, was_volume, is_volume in _pairs(before.volumes, after.volumes):
-        yield f"volume/{name}", [*volume_changes(was_volume, is_volume), *_volume(was_volume, is_volume)]
+        declared = volume_changes(was_volume, is_volume)
+        yield f"volume/{name}", [*_another(was_volume, is_volume), *declared, *_volume(was_volume, is_volume)]
     for name, was_image, is_image in _pairs(before.images, after.images):
         digests = [None if one is None else one.pin.platform_digest for one in (was_image, is_image)]
         yield f"image/{name}", _changed("digest", *digests)
@@ -144,6 +148,11 @@ def _detail(machine: Machine, workload: Workload | None) -> str | None:
     return None if workload is None else str(status_of(workload, waits(machine, workload)).detail)
 
 
+def _another(was: Incarnation | None, now: Incarnation | None) -> list[Change]:
+    """It was deleted and made again under its name: what it held is gone, though it may look the same."""
+    return [] if was is None or now is None else _changed("uid", was.uid, now.uid)
+
+
 def _volume(was: Volume | None, now: Volume | None) -> list[Change]:
     phases = [None if one is None else standing(one)[0] for one in (was, now)]
     labels = [None if one is None else [shot.label for shot in one.snapshots] or None for one in (was, now)]
@@ -153,9 +162,7 @@ def _volume(was: Volume | None, now: Volume | None) -> list[Change]:
 def _secret(was: Secret | None, now: Secret | None) -> list[Change]:
     """Never its value, and never what stands for that."""
     versions = [None if one is None else one.version for one in (was, now)]
-    if was is not None and now is not None and was.uid != now.uid:
-        return [*_changed("uid", was.uid, now.uid), *_changed("version", *versions)]
-    return _changed("version", *versions)
+    return [*_another(was, now), *_changed("version", *versions)]
 
 
 def _registry(was: Registry | None, now: Registry | None) -> list[Change]:

@@ -93,10 +93,12 @@ class MoveAll(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What came of a transaction: how large LMDB's file is in use, and which part of the claims is in that now."""
+    """What came of a transaction: how large LMDB's file is in use, which part of the claims is in that now, and the
+    newest read that was kept by it, if any."""
 
     used_bytes: int
     claimed_bytes: int
+    read_seq: int = 0
 
 
 Job = Wake | Reads | Snapshot | Through | Retain | MakeWay | MoveAll
@@ -313,7 +315,8 @@ class Mover:
 
     def _move(self, frames: Sequence[Frame], reads: Batch | None = None) -> None:
         self._put(frames, reads)
-        self._tell(Moved(self._env.used_bytes, sum(frame.claimed_bytes for frame in frames)))
+        read_seq = 0 if reads is None else reads.entries[-1][0].seq
+        self._tell(Moved(self._env.used_bytes, sum(frame.claimed_bytes for frame in frames), read_seq))
 
     def _put(self, frames: Sequence[Frame], reads: Batch | None = None) -> None:
         """One transaction; the log's place is free for others only when this one is durable."""

@@ -92,6 +92,9 @@ class Journal:
         self._space.extend(self._used_bytes)
         self._audit_drafts: list[Draft] = []
         self._audit_timer: asyncio.TimerHandle | None = None
+        self._read_seq = self._audit.seq
+        """The newest read that is kept."""
+        self._read_kept = asyncio.Event()
         self._mover.start()
         self._appender = Appender(self._front, environment.tail, self._mover, self._tell)
 
@@ -247,6 +250,13 @@ class Journal:
             return  # with a full disk reads go on, unremembered: the audit stream is the one that may thin
         self._mover.ask(Reads(self._audit.link(drafts, bodies, self._stamp())))
 
+    async def read_after(self, seq: int) -> int:
+        """The newest read that is kept, once one stands behind read `seq`. Raises JournalFailed."""
+        while self._read_seq <= seq:
+            self._raise_if_failed()
+            await self._read_kept.wait()
+        return self._read_seq
+
     def save_snapshot(self, fold_version: int, seq: int, encoded: Callable[[], bytes]) -> None:
         """Keep a snapshot of the fold up to `seq`, encoded on the mover's thread. A cache: dropped when in need."""
         self._appender.ask(Snapshot(fold_version, seq, encoded))
@@ -314,8 +324,15 @@ class Journal:
                 case Moved() as moved:
                     self._used_bytes = moved.used_bytes
                     self._claimed_bytes -= moved.claimed_bytes
+                    if moved.read_seq:
+                        self._read_seq = moved.read_seq
+                        self._ring_for_reads()
                 case error:
                     self._lost(error)
+
+    def _ring_for_reads(self) -> None:
+        self._read_kept.set()
+        self._read_kept = asyncio.Event()
 
     def _wake(self, seq: int) -> None:
         self.durable_seq = seq
@@ -337,6 +354,7 @@ class Journal:
             if not waiter.done():
                 waiter.set_exception(failure)
         self._waiters.clear()
+        self._ring_for_reads()
 
     # --- on the threads ------------------------------------------------------------------------------------------
 

@@ -114,14 +114,15 @@ class Link(msgspec.Struct, frozen=True):
     alike: int = 0
 
 
-def chain(name: str, past: Past, last: int) -> tuple[Link, ...]:
-    """What led to entry `last` of the object `name`, and that entry, the oldest first."""
-    story = [told for told in _upwards(past, last) if isinstance(told[1], _ASKED + _HAPPENED)]
+def chain(name: str, past: Past, own: Past, last: int) -> tuple[Link, ...]:
+    """What led to entry `last` of the object `name`, and that entry, the oldest first. `own`: what of the past is its
+    own (projections/whose.py): anything may have led to an entry, but nothing else was wanted of it."""
+    story = [told for told in _upwards(past, own, last) if isinstance(told[1], _ASKED + _HAPPENED)]
     # What was wanted last belongs to it, also where something else set it going: another's change, for which it had
     # waited, or an end of its own in the moment in which it was to go.
-    own = last if last in past and _asks(past[last][1], name) else wished(name, past, last)
-    if own and all(told[0].seq != own for told in story):
-        story.append(past[own])
+    wish = last if last in own and isinstance(own[last][1], _WISHES) else wished(own, last)
+    if wish and all(told[0].seq != wish for told in story):
+        story.append(own[wish])
     story = sorted(story, key=lambda told: told[0].seq)
     ended = {_run_of(event) for _, event in story if isinstance(event, WorkloadExited | WorkloadLost)}
     shown = [told for told in story if not (isinstance(told[1], WorkloadStarted) and _run_of(told[1]) in ended)]
@@ -129,18 +130,18 @@ def chain(name: str, past: Past, last: int) -> tuple[Link, ...]:
     return tuple(links if len(links) <= LINKS else links[:2] + links[2 - LINKS :])
 
 
-def newest(past: Past, *kinds: type[Event], run: int = 0) -> int:
-    """The newest entry of these kinds (of this run, if given); 0 when there is none."""
-    for seq in reversed(past):
-        event = past[seq][1]
+def newest(own: Past, *kinds: type[Event], run: int = 0) -> int:
+    """The newest entry of these kinds (of this run, if given) of an object's own; 0 when there is none."""
+    for seq in reversed(own):
+        event = own[seq][1]
         if isinstance(event, kinds) and (not run or _run_of(event) == run):
             return seq
     return 0
 
 
-def wished(name: str, past: Past, before: int = 0) -> int:
-    """The newest wish about the object (of those before an entry, if given); 0 when there is none."""
-    return next((seq for seq in reversed(past) if not 0 < before <= seq and _asks(past[seq][1], name)), 0)
+def wished(own: Past, before: int = 0) -> int:
+    """The newest wish about an object (of those before an entry, if given) among its own; 0 when there is none."""
+    return next((seq for seq in reversed(own) if not 0 < before <= seq and isinstance(own[seq][1], _WISHES)), 0)
 
 
 def is_wish(event: Event | None) -> bool:
@@ -151,11 +152,11 @@ def is_wish(event: Event | None) -> bool:
     return isinstance(event, CallAccepted | CallRefused) and event.method in _CALLS
 
 
-def refused(name: str, past: Past, kind: str = "", after: int = 0) -> tuple[CallRefused, Link] | None:
+def refused(name: str, own: Past, kind: str = "", after: int = 0) -> tuple[CallRefused, Link] | None:
     """The newest wish about the object, if it came after that entry and was not admitted. `kind`: only of this one."""
-    for seq in reversed(past):
-        header, event = past[seq]
-        if seq <= after or _asks(event, name):
+    for seq in reversed(own):
+        header, event = own[seq]
+        if seq <= after or isinstance(event, _WISHES):
             return None
         if not isinstance(event, CallAccepted | CallRefused) or not is_wish(event) or name not in event.objects:
             continue
@@ -163,7 +164,7 @@ def refused(name: str, past: Past, kind: str = "", after: int = 0) -> tuple[Call
         if not kind or kind in kinds:
             if isinstance(event, CallAccepted):
                 return None
-            return event, Link(seq, header.at, _who(past, header), f"{word} was refused: {_reason(event)}")
+            return event, Link(seq, header.at, _who(own, header), f"{word} was refused: {_reason(event)}")
     return None
 
 
@@ -173,17 +174,17 @@ def _reason(event: CallRefused) -> str:
     return f"{words or event.reason} ({more})" if more else words or event.reason
 
 
-def _upwards(past: Past, last: int) -> Iterator[Told]:
+def _upwards(past: Past, own: Past, last: int) -> Iterator[Told]:
     """From `last` up through its causes: a cause is always older, so this ends."""
     seq = last
     while seq in past:
         told = past[seq]
         yield told
-        above = _above(past, told)
+        above = _above(past, own, told)
         seq = above if above < seq else 0
 
 
-def _above(past: Past, told: Told) -> int:
+def _above(past: Past, own: Past, told: Told) -> int:
     """The entry that led to this one. Of what happened by itself in a run it is the run's start; of an effect that a
     daemon took up anew after its start, the end or the wish before it."""
     header, event = told
@@ -192,20 +193,13 @@ def _above(past: Past, told: Told) -> int:
     if isinstance(event, _OF_A_RUN):
         return next((s for s, (_, e) in past.items() if isinstance(e, WorkloadStarted) and _same_run(e, event)), 0)
     if isinstance(event, EffectStarted):
-        return next(_earlier(past, header.seq, *_ASKED, WorkloadExited, WorkloadLost), 0)
+        return next(_earlier(own, header.seq, *_ASKED, WorkloadExited, WorkloadLost), 0)
     return 0
 
 
 def _earlier(past: Past, seq: int, *kinds: type[Event]) -> Iterator[int]:
     """Entries of these kinds before that one, the newest first."""
     return (one for one in reversed(past) if one < seq and isinstance(past[one][1], kinds))
-
-
-def _asks(event: Event, name: str) -> bool:
-    """Whether it is an operator's wish about how the object shall be."""
-    if isinstance(event, WorkloadApplied):
-        return any(item.name == name for item in event.items)
-    return isinstance(event, _WISHES) and getattr(event, "name", "") == name
 
 
 def _same_run(started: WorkloadStarted, event: Event) -> bool:
@@ -241,8 +235,8 @@ def _alike(one: Event, other: Event) -> bool:
 
 def _link(name: str, past: Past, told: Told) -> Link:
     header, event = told
-    if isinstance(event, WorkloadApplied):
-        event = WorkloadApplied(tuple(item for item in event.items if item.name == name))
+    if isinstance(event, WorkloadApplied):  # another's, that set it going, is told as it is
+        event = WorkloadApplied(tuple(item for item in event.items if item.name == name) or event.items)
     return Link(header.seq, header.at, _who(past, header), describe(header, event))
 
 

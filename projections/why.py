@@ -35,6 +35,7 @@ from projections.phases import LIVE
 from projections.state import Machine, Trouble, Volume, Workload
 from projections.status import Status, status_of
 from projections.volumes import why_not
+from projections.whose import own
 
 WORDS: dict[Detail, str] = {
     Detail.PENDING: "is about to start",
@@ -78,23 +79,24 @@ def why_workload(machine: Machine, workload: Workload, past: Past) -> Why:
     """Why the workload is in its present phase."""
     status = status_of(workload, waits(machine, workload))
     name = workload.name
+    mine = own(past, name, "workload", workload.uid)
     message = f": {status.message}" if status.message else ""
     why = Why(
         name=name,
         kind="workload",
         detail=status.detail,
         conclusion=f"{name} {WORDS[status.detail]}{message}",
-        chain=chain(name, past, _decided(workload, status, past)),
+        chain=chain(name, past, mine, _decided(workload, status, mine)),
         advice=_advice(workload, status),
         retry_at=max(workload.hold_until_wall, workload.pause_until_wall),
         others=_others(machine, workload) if status.detail is Detail.WAITING else (),
     )
-    return _with_refused(why, past)
+    return _with_refused(why, mine)
 
 
-def _with_refused(why: Why, past: Past, after: int = 0) -> Why:
+def _with_refused(why: Why, mine: Past, after: int = 0) -> Why:
     """With what was wanted since and not admitted: it changed nothing, and may be what was asked for."""
-    found = refused(why.name, past, why.kind, after)
+    found = refused(why.name, mine, why.kind, after)
     if found is None:
         return why
     event, link = found
@@ -109,40 +111,40 @@ def _after_refusal(name: str, event: CallRefused, link: Link) -> str:
 
 def why_never(name: str, past: Past, kind: str = "") -> tuple[Link, str] | None:
     """What was refused, so that there is no such object, and what to try next; None when nothing is remembered."""
-    found = refused(name, past, kind)
+    found = refused(name, own(past, name, kind), kind)
     return None if found is None else (found[1], _after_refusal(name, *found))
 
 
-def _decided(workload: Workload, status: Status, past: Past) -> int:
+def _decided(workload: Workload, status: Status, mine: Past) -> int:
     """The entry that decided the phase; what was wanted last, where nothing has come of that yet."""
     run, trouble = workload.run, workload.trouble
     number = 0 if run is None else run.number
     match status.detail:
         case Detail.RETRYING | Detail.FAILED if trouble is not None:
-            found = newest(past, EffectFailed)
+            found = newest(mine, EffectFailed)
         case Detail.RUNNING | Detail.CHECKING:
-            found = newest(past, WorkloadStarted, run=number)
+            found = newest(mine, WorkloadStarted, run=number)
         case Detail.HEALTHY | Detail.UNHEALTHY:
-            found = newest(past, WorkloadHealthChanged, run=number)
-        case Detail.STOPPED if run is None or not _ended_since(workload, past):
+            found = newest(mine, WorkloadHealthChanged, run=number)
+        case Detail.STOPPED if run is None or not _ended_since(workload, mine):
             found = 0
         case Detail.STOPPING if run is not None and run.ailing:
-            found = newest(past, WorkloadHealthChanged, run=number)
+            found = newest(mine, WorkloadHealthChanged, run=number)
         case Detail.STARTING | Detail.STOPPING | Detail.REPLACING | Detail.PULLING:
-            found = max(newest(past, EffectStarted), wished(workload.name, past))
+            found = max(newest(mine, EffectStarted), wished(mine))
         case Detail.RESTARTING:  # its end, until something is done about it
-            found = max(newest(past, EffectStarted, WorkloadExited, WorkloadLost), wished(workload.name, past))
+            found = max(newest(mine, EffectStarted, WorkloadExited, WorkloadLost), wished(mine))
         case Detail.PENDING | Detail.WAITING | Detail.DELETING:
             found = 0
         case _:
-            found = newest(past, WorkloadExited, WorkloadLost, run=number)
-    return found or wished(workload.name, past) or workload.desired_seq
+            found = newest(mine, WorkloadExited, WorkloadLost, run=number)
+    return found or wished(mine) or workload.desired_seq
 
 
-def _ended_since(workload: Workload, past: Past) -> bool:
+def _ended_since(workload: Workload, mine: Past) -> bool:
     """Whether its last run ended after it was to stop: else it had come to its end before, and nothing followed."""
     run = workload.run
-    return run is not None and newest(past, WorkloadExited, WorkloadLost, run=run.number) > workload.desired_seq
+    return run is not None and newest(mine, WorkloadExited, WorkloadLost, run=run.number) > workload.desired_seq
 
 
 def _advice(workload: Workload, status: Status) -> str:
@@ -170,7 +172,8 @@ def _others(machine: Machine, workload: Workload) -> tuple[tuple[str, str], ...]
 
 def why_volume(volume: Volume, past: Past) -> Why:
     """Why the volume is as it is."""
-    detail, conclusion, decided = _volume(volume, past)
+    mine = own(past, volume.name, "volume", volume.uid)
+    detail, conclusion, decided = _volume(volume, mine)
     advice = "" if volume.trouble is None else BY_REASON.get(volume.trouble.reason, "it is tried again by itself")
     if volume.lost:
         advice = BY_REASON["VOLUME_MISSING"]
@@ -179,37 +182,41 @@ def why_volume(volume: Volume, past: Past) -> Why:
         kind="volume",
         detail=detail,
         conclusion=f"volume {volume.name} {conclusion}{_message(volume.trouble)}",
-        chain=chain(volume.name, past, decided or volume.desired_seq),
+        chain=chain(volume.name, past, mine, decided or volume.desired_seq),
         advice=advice.format(name=volume.name, image=""),
     )
-    return _with_refused(why, past)
+    return _with_refused(why, mine)
 
 
 def _message(trouble: Trouble | None) -> str:
     return "" if trouble is None else f": {' '.join(trouble.message.split())}"
 
 
-def _volume(volume: Volume, past: Past) -> tuple[str, str, int]:
+def _volume(volume: Volume, mine: Past) -> tuple[str, str, int]:
     """Its state in one word and in a sentence, and the entry that decided it (0: what was wanted last)."""
-    failed = newest(past, EffectFailed) if volume.trouble is not None else 0
+    failed = newest(mine, EffectFailed) if volume.trouble is not None else 0
     if volume.lost:
-        return "lost", "is not in the storage any more", newest(past, VolumeLost)
+        return "lost", "is not in the storage any more", newest(mine, VolumeLost)
     if volume.deleting:
-        return "deleting", "is being removed", failed or newest(past, VolumeDeleteRequested)
+        return "deleting", "is being removed", failed or newest(mine, VolumeDeleteRequested)
     if volume.restoring:
-        return "restoring", "is being restored", failed or newest(past, VolumeRestoreRequested)
+        return "restoring", "is being restored", failed or newest(mine, VolumeRestoreRequested)
     if volume.made_bytes < volume.size_bytes:
-        return "making", "is not there in its full size yet", failed or newest(past, VolumeApplied)
+        return "making", "is not there in its full size yet", failed or newest(mine, VolumeApplied)
     if volume.holder:
-        return "mounted", f"is mounted for {volume.holder}", newest(past, VolumeRestored)
-    return "free", "is there, and nobody has it mounted", newest(past, VolumeRestored)
+        return "mounted", f"is mounted for {volume.holder}", newest(mine, VolumeRestored)
+    return "free", "is there, and nobody has it mounted", newest(mine, VolumeRestored)
 
 
-def why_gone(name: str, past: Past) -> Why | None:
-    """Why there is no such object now; None when nothing is remembered of one."""
-    removed = newest(past, WorkloadRemoved, VolumeRemoved)
+def why_gone(name: str, past: Past, kind: str = "") -> Why | None:
+    """Why there is no such object now, of this kind or (without one) of the kind that was the last to go; None when
+    nothing is remembered of one."""
+    named = own(past, name, kind)
+    removed = newest(named, WorkloadRemoved, VolumeRemoved)
     if not removed:
         return None
-    kind = "volume" if isinstance(past[removed][1], VolumeRemoved) else "workload"
-    why = Why(name, kind, "", f"there is no {kind} {name} any more", chain(name, past, removed))
-    return _with_refused(why, past, after=removed)
+    event = named[removed][1]
+    kind = "volume" if isinstance(event, VolumeRemoved) else "workload"
+    mine = own(past, name, kind, getattr(event, "uid", 0))
+    why = Why(name, kind, "", f"there is no {kind} {name} any more", chain(name, past, mine, removed))
+    return _with_refused(why, mine, after=removed)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from capsule.v1 import history_pb2 as pb
@@ -10,7 +11,7 @@ from capsuled.aside import Aside
 from capsuled.call_entries import OBJECT_CHARS
 from capsuled.engine import Engine
 from capsuled.examine import replay_apart, verify_apart
-from capsuled.history import Filter, History
+from capsuled.history import Filter, History, ReadAfter
 from capsuled.memory import Leave, recall
 from capsuled.moments import Moments
 from capsuled.processes import CommandFailed
@@ -41,14 +42,21 @@ T = TypeVar("T")
 class HistoryService(HistoryServiceServicer):
     """See proto/capsule/v1/history.proto."""
 
-    def __init__(self, environment: Environment, reader: Reader, engine: Engine, leave: Leave | None = None) -> None:
-        """`leave` keeps snapshots, where any can be kept."""
+    def __init__(
+        self,
+        environment: Environment,
+        reader: Reader,
+        engine: Engine,
+        leave: Leave | None = None,
+        read_after: ReadAfter | None = None,
+    ) -> None:
+        """`leave` keeps snapshots, and `read_after` tells of reads, where any can be kept."""
         self._environment = environment
         self._reader = reader
         self._engine = engine
         self._aside = Aside()
         self._turns = Turns(APART_AT_ONCE)
-        self._history = History(reader, engine, self._aside)
+        self._history = History(reader, engine, self._aside, read_after)
         self._moments = Moments(reader, leave)
         self._finding = ""
 
@@ -83,8 +91,9 @@ class HistoryService(HistoryServiceServicer):
             boot=boot,
         )
         reading = self._history.entries(wanted, request.limit, request.follow, request.audit, request.upto)
-        async for message in reading:
-            yield message
+        async with aclosing(reading):
+            async for message in reading:
+                yield message
 
     async def Revisions(self, request: pb.RevisionsRequest, context: Any) -> AsyncIterator[pb.WorkloadRevision]:
         """What a workload was declared as."""

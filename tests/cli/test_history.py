@@ -1,11 +1,13 @@
 """History as a person reads it: what went wrong, by call, between moments, of one boot; a workload's revisions."""
 
 import json
+import signal
 import subprocess
 
 import pytest
 
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
+from tests.support.programs import running
 from tests.support.terminal import window
 
 pytestmark = pytest.mark.real
@@ -72,6 +74,22 @@ def test_until_a_moment_and_of_one_boot(told: Daemon) -> None:
     assert ahead.returncode == 1 and "0 is the present one" in ahead.stderr
     vain = told.ctl("history", "-f", "--calls")
     assert vain.returncode == 2 and "it has no --until" in vain.stderr
+
+
+def test_reads_go_on_too(told: Daemon) -> None:
+    told.good("get", "fails")
+    command = [CTL, "history", "fails", "--reads", "-f", "-n", "1", "-o", "json"]
+    with running(command, env=told.environment, stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout is not None and follower.stdout.readline()
+        reads: list[int] = []
+        while len(reads) < 2:  # the first may have stood there before
+            told.good("get", "fails")
+            read = json.loads(follower.stdout.readline())
+            assert (read["stream"], read["type"], read["objects"]) == ("audit", "call.read", ["fails"])
+            reads.append(int(read["seq"]))
+        assert reads == sorted(set(reads))
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait(timeout=20) == 130
 
 
 def test_an_entry_is_shown_where_letters_are_few(told: Daemon) -> None:

@@ -117,6 +117,20 @@ def test_sizes_are_told_as_people_read_them(capsule: Daemon) -> None:
         capsule.good("volume", "delete", "wide", "--yes")
 
 
+def test_a_volume_that_was_made_again_under_its_name_is_told_as_another(capsule: Daemon) -> None:
+    capsule.good("volume", "create", "anew", "64MiB")
+    before = newest(capsule)
+    capsule.good("volume", "delete", "anew", "--yes")
+    capsule.good("volume", "create", "anew", "64MiB")
+    try:
+        differs = capsule.ctl("diff", str(before), "now", "volume/anew")
+        assert differs.returncode == 1 and "(another one under this name)\n" in differs.stdout
+        (uid, *_) = json.loads(capsule.ctl("diff", str(before), "now", "volume/anew", "-o", "json").stdout)
+        assert (uid["name"], uid["path"]) == ("volume/anew", "uid") and int(uid["old"]) < before < int(uid["new"])
+    finally:
+        capsule.good("volume", "delete", "anew", "--yes")
+
+
 @pytest.mark.parametrize(
     ("line", "code", "says"),
     [

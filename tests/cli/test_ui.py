@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from capsule.v1 import history_pb2, machine_pb2
 from capsulectl.errors import Failure
 from capsulectl.ui.reads import Reads
 from capsulectl.ui.server import Server
@@ -183,6 +184,16 @@ def test_slots_are_shown_as_the_machine_tells_of_them(told: Browser) -> None:
     shown = told.text("#slots")
     assert "slot_a runs release 0.2" in " ".join(shown.split())
     assert "slot_b tentative: confirmed within 4 min, or back to slot_a" in " ".join(shown.split())
+
+
+@SHOWN
+def test_what_is_another_under_its_name_is_said_in_words(page: Browser, machine: Machine) -> None:
+    another = machine_pb2.FieldChange(name="volume/web", op="change", path="uid", old="7", new="12")
+    machine.answers["HistoryService/Compare"] = history_pb2.CompareResponse(changes=[another])
+    machine.streams = [Streamed(entry(1), entry(2)), Streamed(watched("web"), SYNCED)]
+    with opened(page, machine):
+        go(page, 1)
+        assert "uid 7 → 12 (another one under this name)" in " ".join(page.text("#moment").split())
 
 
 @SHOWN

@@ -27,6 +27,21 @@ def test_a_workload_that_ends_again_and_again(capsule: Daemon) -> None:
     assert gone.startswith("there is no workload looping any more\n") and "looping shall be gone" in gone
 
 
+def test_a_workload_and_its_volume_of_one_name_are_told_apart(capsule: Daemon) -> None:
+    capsule.good("volume", "create", "twin", "16MiB")
+    capsule.apply(manifest("twin", SERVE, mounts=[{"volumeName": "twin", "mountPath": "/srv"}]), "--wait")
+    capsule.good("stop", "twin", "--wait")
+    capsule.good("volume", "resize", "twin", "32MiB")
+    stopped = capsule.good("why", "twin")
+    assert "twin shall stop" in stopped and "to grow" not in stopped
+    assert "shall stop" not in capsule.good("why", "volume/twin")
+    capsule.good("delete", "twin", "--yes")
+    capsule.good("volume", "delete", "twin", "--yes")
+    of_workload, of_volume = (capsule.good("why", name).splitlines() for name in ("workload/twin", "volume/twin"))
+    assert of_workload[0] == "there is no workload twin any more" and of_workload[-1].endswith("  twin is gone")
+    assert of_volume[0] == "there is no volume twin any more" and of_volume[-1].endswith("  volume twin is gone")
+
+
 def test_what_it_waits_for_is_explained_below_it(capsule: Daemon) -> None:
     capsule.apply(manifest("wanted", SERVE), "--wait")
     capsule.apply(json.dumps({**json.loads(manifest("waiting", SERVE)), "dependsOn": ["wanted"]}), "--wait")

@@ -104,7 +104,7 @@ function changeParts(changes, nothing) {
     const [sign, word] = SIGNS[one.op] ?? SIGNS.change;
     const values = { add: one.new, remove: one.old }[one.op] ?? `${one.old} → ${one.new}`;
     return el("li", { "data-op": one.op }, el("span", { "aria-hidden": "true", class: "sign" }, sign), el("span", { class: "unseen" }, `${word}: `),
-      el("code", {}, one.path), " ", el("span", { class: "values" }, values));
+      el("code", {}, one.path), " ", el("span", { class: "values" }, values), one.path === "uid" ? " (another one under this name)" : "");
   }))));
 }
 

@@ -23,3 +23,16 @@ def test_a_dry_run_says_that_it_is_one(capsys: pytest.CaptureFixture[str]) -> No
     applying._print(ANSWER, ApplyLine((), dry_run=True))
     said = capsys.readouterr().out
     assert said == "volume/data created (dry run)\nworkload/web configured (dry run)\nnothing to do\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("uid", "uid: 7 -> 12 (another one under this name)"),
+        ("labels.uid", "labels.uid: 7 -> 12"),
+        ("version", "version: 7 -> 12"),
+    ],
+)
+def test_what_is_another_by_the_same_name_is_said_in_words(path: str, says: str) -> None:
+    change = machine_pb2.FieldChange(name="volume/web", op="change", path=path, old="7", new="12")
+    assert applying.change_line(change).endswith(f"~ {says}")

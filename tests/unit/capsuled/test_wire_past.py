@@ -21,7 +21,7 @@ from journal.events import (
     VolumeApplied,
     VolumeMade,
 )
-from projections.intents import Apply, Delete, RemoveSecret, Rollback
+from projections.intents import Apply, DeclaredVolume, Delete, DeleteVolume, RemoveSecret, Rollback
 from projections.state import Machine
 from tests.support.story import OTHER_PIN, PIN, Story, declared
 from tests.unit.projections.secret_story import create, rotate, using
@@ -153,6 +153,36 @@ def test_a_secret_that_is_another_by_the_same_name_is_told_of() -> None:
     story.call(create("db", "sealed-2"))
     again = story.machine.secrets["db"].uid
     assert told(before, story.machine) == [("secret/db", "change", "uid", str(uid), str(again))]
+
+
+def test_what_was_deleted_and_made_again_looks_the_same_and_is_another() -> None:
+    story = Story()
+
+    def made(*args: str, size_bytes: int = 1 << 30) -> None:
+        story.apply(declared("web", *args), volumes=(DeclaredVolume("web", size_bytes),))
+        story.converge()
+
+    def deleted() -> None:
+        story.call(Delete("web"))
+        story.call(DeleteVolume("web"))
+        story.converge()
+
+    def uids() -> list[tuple[str, str, str, str, str]]:
+        machines = before, story.machine
+        was, now = ([str(one.workloads["web"].uid), str(one.volumes["web"].uid)] for one in machines)
+        return [("web", "change", "uid", was[0], now[0]), ("volume/web", "change", "uid", was[1], now[1])]
+
+    made("one")
+    before = story.machine.fork()
+    deleted()
+    made("one")
+    assert told(before, story.machine) == uids()
+    assert told(before, story.machine, "volume/web") == uids()[1:]
+    deleted()
+    made("two", size_bytes=2 << 30)
+    (web, *more), (volume, size) = told(before, story.machine, "web")[:2], told(before, story.machine, "volume/web")
+    assert [web, volume] == uids(), "first that it is another, then how it differs"
+    assert [one[2] for one in (*more, size)] == ["container.args", "size"]
 
 
 def test_slots_and_updates_are_compared_and_what_was_only_forgotten_is_not() -> None:

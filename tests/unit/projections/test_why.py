@@ -264,8 +264,8 @@ def test_a_chain_ends_although_a_cause_points_nowhere() -> None:
     story.apply(declared("web"))
     header, event = story.entries[0]
     past: Past = {1: (replace(header, cause=7), event)}
-    assert len(chain("web", past, 1)) == 1
-    assert chain("web", {}, 99) == ()
+    assert len(chain("web", past, past, 1)) == 1
+    assert chain("web", {}, {}, 99) == ()
 
 
 def test_an_operator_is_named() -> None:
@@ -273,7 +273,8 @@ def test_an_operator_is_named() -> None:
     story.apply(declared("web"))
     header, event = story.entries[0]
     ada = Actor("operator", "kid", "ada", "admin")
-    assert chain("web", {1: (replace(header, actor=ada), event)}, 1)[0].who == "ada"
+    past: Past = {1: (replace(header, actor=ada), event)}
+    assert chain("web", past, past, 1)[0].who == "ada"
 
 
 def test_every_phase_has_its_words_and_its_line() -> None:

@@ -1,0 +1,67 @@
+"""Why, asked of a journal in which a workload and a volume have one name: of each its own, however much there is."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from capsule.v1 import history_pb2 as pb
+from capsuled.why import explained
+from journal.events import VolumeLost
+from journal.specs import VolumeMount
+from projections.intents import DeclaredVolume, Delete, DeleteVolume
+from tests.support.entries import Ledger, indexed
+from tests.support.story import Story, declared
+
+
+@pytest.fixture
+def story() -> Story:
+    """Workload web runs, with volume web."""
+    made, web = Story(), declared("web")
+    web = replace(web, spec=replace(web.spec, mounts=(VolumeMount("web", "/srv"),)))
+    made.apply(web, volumes=(DeclaredVolume("web", 64 << 20),))
+    made.converge()
+    return made
+
+
+def asked(directory: Path, story: Story, *what: str) -> list[pb.WhyResponse | None]:
+    ledger = Ledger()
+    for header, event in story.entries:
+        ledger.add(event, actor=header.actor, cause=header.cause, call=header.call)
+    with indexed(directory, ledger) as reader:
+        return [explained(reader, story.machine, one) for one in what]
+
+
+def test_of_both_that_are_gone_each_is_told(story: Story, tmp_path: Path) -> None:
+    story.call(Delete("web"))
+    story.converge()
+    story.call(DeleteVolume("web"))
+    story.converge()
+    workload, volume, last = asked(tmp_path / "journal", story, "workload/web", "volume/web", "web")
+    assert workload is not None and volume is not None and last == volume
+    assert (workload.kind, [one.text for one in workload.chain]) == ("workload", ["web shall be gone", "web is gone"])
+    assert (volume.kind, volume.chain[-1].text) == ("volume", "volume web is gone")
+
+
+def test_of_one_that_is_gone_nothing_is_told_of_the_other(story: Story, tmp_path: Path) -> None:
+    story.call(Delete("web"))
+    story.converge()
+    workload, volume, bare = asked(tmp_path / "journal", story, "workload/web", "volume/web", "web")
+    assert workload is not None and workload.conclusion == "there is no workload web any more"
+    assert volume is not None and volume.conclusion == "volume web is there, and nobody has it mounted"
+    assert bare == volume
+
+
+def test_what_ends_again_and_again_leaves_its_volume_in_sight(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capsuled.why.KEPT", 20)
+    story.tell(VolumeLost("web", story.machine.volumes["web"].uid, mounted=True))
+    lost = story.machine.seq
+    for _ in range(10):
+        story.run_ends("web", 3)
+        story.cleaned("web")
+        story.run_starts("web")
+    workload, volume = asked(tmp_path / "journal", story, "workload/web", "volume/web")
+    assert workload is not None and workload.chain[-1].text == "web run 11 started, pid 100"
+    assert volume is not None and volume.chain[-1].seq == lost
