@@ -113,11 +113,12 @@ def healthy(workload: Workload, past: Past) -> int:
 
 
 def _stable_ns(name: str, past: Past) -> dict[int, int]:
-    """How long a run has to live to be called stable, by each declaration of the workload."""
+    """How long a run has to live to be called stable, by each declaration of the workload that has no check: of another
+    its check alone says how it does."""
     return {
         seq: item.container.restart.stable_ms * 1_000_000
         for seq, (_, event) in past.items()
         if isinstance(event, WorkloadApplied)
         for item in event.items
-        if item.name == name
+        if item.name == name and item.container.health is None
     }

@@ -11,7 +11,7 @@ from journal.events import (
     WorkloadHealthChanged,
     WorkloadLost,
 )
-from journal.specs import MicroVM, RestartPolicy, SealedEnv, VolumeMount
+from journal.specs import HealthCheck, MicroVM, RestartPolicy, SealedEnv, VolumeMount
 from projections.admission import Admitted
 from projections.chain import Past
 from projections.fold import fold
@@ -240,6 +240,25 @@ def test_without_a_check_a_stable_run_did_well() -> None:
     story.cleaned("web")
     story.apply(declared("web", "now"))
     assert healthy(story["web"], past(story)) == stable
+
+
+def test_a_run_whose_check_called_it_unhealthy_did_not_do_well_however_long_it_lived() -> None:
+    story = Story()
+    checked = replace(declared("web").spec, health=HealthCheck("exec", ("false",)))
+    story.apply(declared("web", "good"))
+    good = story["web"].revision
+    story.run_starts("web")
+    story.pass_time(11 * MINUTE)
+    story.tell(WorkloadExited("web", story["web"].uid, 1, 1))
+    story.cleaned("web")
+    story.apply(replace(declared("web"), spec=checked))
+    story.run_starts("web")
+    story.tell(WorkloadHealthChanged("web", story["web"].uid, 2, "unhealthy"))
+    story.pass_time(60 * MINUTE)
+    story.tell(WorkloadExited("web", story["web"].uid, 2, 1))
+    story.cleaned("web")
+    story.apply(declared("web", "now"))
+    assert healthy(story["web"], past(story)) == good
 
 
 def test_a_clock_that_was_set_makes_no_run_longer() -> None:
