@@ -10,12 +10,11 @@ from capsule.v1 import rollback_pb2 as pb
 from capsuled.answers import Answer, Answers
 from capsuled.caller import Caller
 from capsuled.declare import word_of
+from capsuled.earlier import earlier
 from capsuled.engine import Engine
 from capsuled.moments import Moments
 from capsuled.resolve import Resolver
-from capsuled.revisions import revisions
 from capsuled.rpc import Refused, refuse
-from capsuled.why import past_of
 from effects.goals import Effect
 from effects.planner import plan
 from journal.errors import JournalError
@@ -24,7 +23,7 @@ from journal.reader import Reader
 from projections.admission import Admitted
 from projections.intents import Rollback
 from projections.refusals import Refusal, no_workload
-from projections.rollback import Target, healthy, missing_images, previous, target, unpinned
+from projections.rollback import Target, missing_images, target, unpinned
 from projections.state import Machine, Workload
 
 REASON_CHARS = 500
@@ -105,7 +104,7 @@ class Rollbacks:
         def read() -> tuple[int, Target]:
             moments = Moments(reader)
             if request.WhichOneof("to") in ("previous", "healthy"):
-                seq = moments.remembered(_revision(reader, now, request), "to")
+                seq = moments.remembered(earlier(reader, now, request), "to")
             else:
                 seq = moments.seq_of(request.moment, now.seq, "to")
             if not seq:
@@ -151,31 +150,6 @@ class Rollbacks:
 
 _TOGETHER = frozenset({"PORT_TAKEN", "VOLUME_HELD", "NO_SUCH_DEPENDENCY", "DEPENDENCY_CYCLE"})
 """Refusals that may not stand once the others have gone back, too."""
-
-
-def _revision(reader: Reader, now: Machine, request: pb.RollbackRequest) -> int:
-    workload = now.workloads.get(request.name)
-    if not request.name:
-        refuse(
-            "INVALID_ARGUMENT", "WHICH_WORKLOAD", "previous and healthy are revisions of one workload: name it", "name"
-        )
-    if workload is None:
-        gone = no_workload(request.name, now.workloads)
-        earlier = f"{gone.message}. One that was deleted comes back by `--to SEQ`, an entry while it was there"
-        raise Refused(msgspec.structs.replace(gone, message=earlier))
-    if request.WhichOneof("to") == "previous":
-        seq, lacks = previous(workload), "has no earlier revision that is remembered"
-    else:
-        declared = (one.seq for one in workload.revisions)
-        past = past_of(reader, now.seq, workload.name, workload.uid, declared)
-        seq, lacks = healthy(workload, past), "has no earlier revision that is known to have done well"
-    if not seq:
-        shows = f"`capsulectl workload history {workload.name}` shows those there are"
-        if revisions(reader, workload.name, workload.uid - 1, 1):
-            lacks += f" since it was created anew at entry {workload.uid}"
-            shows += ", and `--to SEQ` takes one from before that"
-        refuse("FAILED_PRECONDITION", "NO_SUCH_REVISION", f"{workload.name} {lacks}: {shows}", "to")
-    return seq
 
 
 def _told(answer: Answer, before: Machine | None, to_seq: int = 0, back: tuple[Workload, ...] = ()) -> RolledBack:
