@@ -110,22 +110,15 @@ class Rollbacks:
             if not seq:
                 refuse("OUT_OF_RANGE", "BEFORE_THE_FIRST_ENTRY", _BEFORE, "to")
             then = moments.machine(seq)
-            if request.name and request.name not in then.workloads:
-                if request.name not in now.workloads:
-                    raise Refused(no_workload(request.name, now.workloads))
-                refuse(
-                    "FAILED_PRECONDITION",
-                    "NOT_THERE_THEN",
-                    f"{request.name} did not exist after entry {seq}: `capsulectl delete {request.name}` takes it away",
-                    "to",
-                )
+            if request.name:
+                _check_there(request.name, now, then, seq)
             return seq, target(now, then, names)
 
         return await asyncio.to_thread(read)
 
     async def _feasible(self, to_seq: int, goal: Target, caller: Caller) -> Rollback:
-        """The rollback of what can go back. Each is tried by itself; what that refuses stays as it is, unless it is the
-        only one, whose refusal is the call's."""
+        """The rollback of what can go back. Each is tried by itself, and then all that may go together; what that
+        refuses stays as it is, unless it is the only one, whose refusal is the call's."""
         left = list(goal.left)
         able: list[Workload] = []
         alone = len(goal.back) + len(goal.gone) == 1 and not left
@@ -138,8 +131,18 @@ class Rollbacks:
                 left.append((was.name, verdict.message))
             else:
                 able.append(unpinned(was))
-        apply = await self._resolver.again(able)
-        return Rollback(apply, to_seq, goal.gone, tuple(left))
+        call = Rollback(await self._resolver.again(able), to_seq, goal.gone, tuple(left))
+        return call if alone else self._together(call, caller.actor.role)
+
+    def _together(self, call: Rollback, role: str) -> Rollback:
+        """The same without those that cannot be beside what stays as it is. That is more with each of them: who needs
+        one that is left is left, too."""
+        while isinstance(verdict := self._engine.preview(call, role)[1], Refusal) and verdict.reason in _TOGETHER:
+            going = tuple(one for one in call.apply.workloads if one.name != verdict.name)
+            assert len(going) < len(call.apply.workloads), verdict
+            apply, left = msgspec.structs.replace(call.apply, workloads=going), (verdict.name, verdict.message)
+            call = msgspec.structs.replace(call, apply=apply, left=(*call.left, left))
+        return call
 
     async def _tried(self, was: Workload, to_seq: int, role: str) -> Admitted | Refusal:
         """What would be said of it alone. Its sealed values are looked for, too."""
@@ -149,7 +152,20 @@ class Rollbacks:
 
 
 _TOGETHER = frozenset({"PORT_TAKEN", "VOLUME_HELD", "NO_SUCH_DEPENDENCY", "DEPENDENCY_CYCLE"})
-"""Refusals that may not stand once the others have gone back, too."""
+"""Refusals that may not stand once the others have gone back, too. They name whom they speak of."""
+
+
+def _check_there(name: str, now: Machine, then: Machine, seq: int) -> None:
+    """It was wanted then. Raises Refused: the one that was being deleted is not the one that has its name now, which a
+    rollback by name never takes away."""
+    was = then.workloads.get(name)
+    if was is not None and was.desired != "deleting":
+        return
+    if name not in now.workloads:
+        raise Refused(no_workload(name, now.workloads))
+    what = "did not exist" if was is None else "was being deleted"
+    advice = f"`capsulectl delete {name}` takes it away"
+    refuse("FAILED_PRECONDITION", "NOT_THERE_THEN", f"{name} {what} after entry {seq}: {advice}", "to")
 
 
 def _told(answer: Answer, before: Machine | None, to_seq: int = 0, back: tuple[Workload, ...] = ()) -> RolledBack:

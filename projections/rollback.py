@@ -40,12 +40,12 @@ def target(now: Machine, then: Machine, names: Iterable[str] = ()) -> Target:
     gone: list[str] = []
     left: list[tuple[str, str]] = []
     for name in wanted:
-        was = then.workloads.get(name)
+        was, present = then.workloads.get(name), now.workloads.get(name)
         if was is None or was.desired == "deleting":
-            gone += [name] if name in now.workloads else []
+            gone += [name] if present is not None and present.desired != "deleting" else []
         elif why := _unable(now, was):
             left.append((name, why))
-        elif not _same(now.workloads.get(name), was):
+        elif not _same(present, was):
             back.append(was)
     return Target(tuple(back), tuple(gone), tuple(left))
 

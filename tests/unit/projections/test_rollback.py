@@ -5,19 +5,23 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from effects.goals import StopRun
+from effects.planner import plan
 from journal.events import (
     RollbackRequested,
     VolumeApplied,
+    VolumeMade,
     WorkloadApplied,
     WorkloadDeleteRequested,
     WorkloadExited,
     WorkloadHealthChanged,
     WorkloadLost,
 )
-from journal.specs import HealthCheck, MicroVM, RestartPolicy, SealedEnv, VolumeMount
+from journal.specs import HealthCheck, MicroVM, PortMapping, RestartPolicy, SealedEnv, VolumeMount
 from projections.admission import Admitted
 from projections.fold import fold
 from projections.intents import Apply, Declared, Delete, Rollback, Stop
+from projections.phases import RunPhase
 from projections.refusals import Refusal
 from projections.rights import permit
 from projections.rollback import Told, healthy, missing_images, previous, target, unpinned
@@ -190,6 +194,45 @@ def test_images_that_have_to_be_fetched_are_named() -> None:
     story = Story(holds=(PIN,))
     story.apply(declared("web"), declared("old", pin=OTHER_PIN))
     assert missing_images(story.machine, story.machine.workloads.values()) == ("old",)
+
+
+def test_who_goes_gives_its_volume_to_who_comes_back_once_its_run_has_ended() -> None:
+    story = Story()
+    story.tell(VolumeApplied("data", 16 << 20, created=True))
+    story.tell(VolumeMade("data", story.machine.volumes["data"].uid, 16 << 20))
+
+    def mounting(name: str) -> Declared:
+        one = declared(name)
+        return replace(one, spec=replace(one.spec, mounts=(VolumeMount("data", "/data"),)))
+
+    story.apply(mounting("web"))
+    story.converge()
+    then = story.machine.fork()
+    story.call(Delete("web"))
+    story.converge()
+    story.apply(mounting("other"))
+    story.converge()
+    assert story.machine.volumes["data"].holder == "other"
+    assert isinstance(rollback(story, then), Admitted)
+    assert [type(goal) for goal in plan(story.machine)] == [StopRun], "web waits"
+    story.converge()
+    assert "other" not in story.machine.workloads and story.machine.volumes["data"].holder == "web"
+    run = story["web"].run
+    assert run is not None and run.phase is RunPhase.RUNNING
+
+
+def test_a_host_port_of_who_goes_is_its_own_until_it_is_gone() -> None:
+    story = Story()
+    port = (PortMapping(80, 8080),)
+    story.apply(declared("web", ports=port, network="bridge"))
+    then = story.machine.fork()
+    story.call(Delete("web"))
+    story.converge()
+    story.apply(declared("other", ports=port, network="bridge"))
+    verdict = rollback(story, then)
+    assert isinstance(verdict, Refusal) and (verdict.reason, verdict.name) == ("PORT_TAKEN", "web")
+    assert "which other has until it is gone: repeat the call then" in verdict.message
+    assert story["other"].desired == "running"
 
 
 # --- which revision ----------------------------------------------------------------------------------------------
