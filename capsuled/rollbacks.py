@@ -44,13 +44,15 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class RolledBack(msgspec.Struct, frozen=True):
-    """What a rollback led to; `machine` and `plan` are of a dry run only: the state as it would be, and its goals."""
+    """What a rollback led to. Of a dry run only: the state as it would be, its goals, and when what is desired of the
+    machine that was planned for had changed last."""
 
     to_seq: int
     items: tuple[Item, ...]
     seq: int = 0
     machine: Machine | None = None
     plan: tuple[Effect, ...] = ()
+    desired_seq: int = 0
 
 
 class Rollbacks:
@@ -71,7 +73,8 @@ class Rollbacks:
         self._engine.check_writable()
         if not request.dry_run and (given := await self._answers.given(caller)) is not None:
             return _told(given, None)
-        to_seq, goal = await self._target(request)
+        now = self._engine.machine.fork()
+        to_seq, goal = await self._target(request, now)
         before = self._engine.machine.fork()
         intent = msgspec.structs.replace(
             await self._feasible(to_seq, goal, caller),
@@ -85,16 +88,15 @@ class Rollbacks:
                 raise Refused(verdict)
             goals = tuple(one for one in plan(fork) if one.name in intent.names)
             items = _items(before, verdict.events, intent.left, goal.back)
-            return RolledBack(to_seq, items, machine=fork, plan=goals)
+            return RolledBack(to_seq, items, machine=fork, plan=goals, desired_seq=now.desired_seq)
         if intent.left and not intent.names:
             refuse("FAILED_PRECONDITION", "NOTHING_GOES_BACK", _whys(intent.left), "to")
         keep = self._resolver.keeping(intent.apply).keep
         answer = await self._answers.call(intent, caller, keep)
         return _told(answer, before, to_seq, goal.back)
 
-    async def _target(self, request: pb.RollbackRequest) -> tuple[int, Target]:
+    async def _target(self, request: pb.RollbackRequest, now: Machine) -> tuple[int, Target]:
         """The entry that is meant, and what going back to it means."""
-        now = self._engine.machine.fork()
         await self._engine.durable(now.seq)
         reader = self._reader
         if reader is None:

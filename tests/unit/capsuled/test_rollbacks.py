@@ -228,6 +228,24 @@ async def test_the_refusal_of_one_alone_is_the_calls(capsule: Capsule) -> None:
         assert refused.value.refusal.reason == "PORT_TAKEN"
 
 
+@living
+async def test_a_plan_of_everything_says_what_it_was_made_for_and_what_came_since_is_not_taken_away(
+    capsule: Capsule,
+) -> None:
+    then = await capsule.apply(declared("web", "then"))
+    await capsule.apply(declared("web", "now"))
+    planned = await capsule.rolled_back(then, dry_run=True)
+    await capsule.apply(declared("sudden"))
+    with pytest.raises(Refused) as refused:
+        await capsule.rolled_back(then, expect_seq=planned.desired_seq)
+    assert refused.value.refusal.reason == "SEQUENCE_MISMATCH"
+    assert capsule.declared == {"web": "now", "sudden": ""}
+    planned = await capsule.rolled_back(then, dry_run=True)
+    assert outcomes(planned)["sudden"] == "deleted"
+    await capsule.rolled_back(then, expect_seq=planned.desired_seq)
+    assert capsule.declared == {"web": "then"}
+
+
 # --- what was being deleted then ------------------------------------------------------------------------------------
 
 
