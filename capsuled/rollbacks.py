@@ -138,8 +138,8 @@ class Rollbacks:
 
     def _together(self, call: Rollback, role: str) -> Rollback:
         """The same without those that cannot be beside what stays as it is. That is more with each of them: who needs
-        one that is left is left, too."""
-        while isinstance(verdict := self._engine.preview(call, role)[1], Refusal) and verdict.reason in _TOGETHER:
+        one that is left is left, too. What is refused of the whole is refused."""
+        while isinstance(verdict := self._engine.preview(call, role)[1], Refusal) and verdict.name:
             going = tuple(one for one in call.apply.workloads if one.name != verdict.name)
             assert len(going) < len(call.apply.workloads), verdict
             apply, left = msgspec.structs.replace(call.apply, workloads=going), (verdict.name, verdict.message)
@@ -154,7 +154,7 @@ class Rollbacks:
 
 
 _TOGETHER = frozenset({"PORT_TAKEN", "VOLUME_HELD", "NO_SUCH_DEPENDENCY", "DEPENDENCY_CYCLE"})
-"""Refusals that may not stand once the others have gone back, too. They name whom they speak of."""
+"""Refusals that may not stand once the others have gone back, too."""
 
 
 def _check_there(name: str, now: Machine, then: Machine, seq: int) -> None:

@@ -15,7 +15,7 @@ SECTIONS: dict[Kind, str] = {"container": "container", "microvm": "microVm"}
 
 class Refusal(msgspec.Struct, frozen=True):
     """Why a call was not admitted. `message` says what, why and what to do; `fields` are paths, never values. `name`:
-    whom it speaks of, where that one cannot be beside the others."""
+    of what is declared together, the one that it refuses."""
 
     code: str
     reason: str
@@ -56,7 +56,8 @@ def lacks(reason: str, message: str, *fields: str) -> Refusal:
 
 def about(name: str, refusal: Refusal) -> Refusal:
     """The same refusal of one of many: whose it is, unless its message says so."""
-    return refusal if name in refusal.message else structs.replace(refusal, message=f"{name}: {refusal.message}")
+    told = refusal.message if name in refusal.message else f"{name}: {refusal.message}"
+    return structs.replace(refusal, message=told, name=name)
 
 
 def beside(name: str, refusal: Refusal) -> Refusal:

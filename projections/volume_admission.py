@@ -349,7 +349,8 @@ def check_held(machine: Machine, items: Iterable[AppliedWorkload]) -> Refusal | 
         for mount in item.container.mounts if item.changed and item.desired == "running" else ():
             volume = machine.volumes.get(mount.volume_name)
             if volume is not None and volume.lost and volume.holder == item.name:
-                return in_section(item.kind, replace(_lost(volume), fields=("container.mounts",)))
+                lost = replace(_lost(volume), fields=("container.mounts",))
+                return in_section(item.kind, beside(item.name, lost))
     return None
 
 

@@ -45,8 +45,12 @@ class Capsule:
     def __init__(self, directory: Path) -> None:
         house = House()
         self.engine, self._log, self._directory = house.engine, house.log, directory
-        self._resolver = Resolver(TwinImages(CacheWorld()), NOWHERE, OpenVault(), DEFAULT_SUBNET)
+        self.narrow(DEFAULT_SUBNET)
         self._answers = Answers(self.engine, self._log)
+
+    def narrow(self, subnet: str) -> None:
+        """The bridge's, from now."""
+        self._resolver = Resolver(TwinImages(CacheWorld()), NOWHERE, OpenVault(), subnet)
 
     def __getitem__(self, name: str) -> Workload:
         return self.engine.machine.workloads[name]
@@ -215,6 +219,19 @@ async def test_what_would_wait_in_a_circle_is_left(capsule: Capsule) -> None:
     done = await both(capsule, then)
     assert outcomes(done) == {"a": "left", "api": "configured", "b": "left"}
     assert reasons(done)["b"].startswith("b -> a -> b: each would wait for the next")
+
+
+@living
+async def test_what_one_alone_has_no_room_for_is_left_where_two_are_one_too_many(capsule: Capsule) -> None:
+    """Each could take the last address, so each by itself may go back."""
+    then = await capsule.apply(declared("api", "then"), at("web", port=8080), at("page", port=8081))
+    for name in ("web", "page"):
+        await capsule.lose(name)
+    await capsule.apply(declared("api", "now"))
+    capsule.narrow("172.20.0.0/30")
+    done = await both(capsule, then)
+    assert outcomes(done) == {"api": "configured", "page": "created", "web": "left"}
+    assert "web cannot be put on the bridge" in reasons(done)["web"]
 
 
 @living
