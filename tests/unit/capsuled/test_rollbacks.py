@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from msgspec.structs import replace
@@ -28,9 +29,11 @@ from projections.intents import (
     Delete,
     DeleteVolume,
     Intent,
+    Stop,
 )
 from projections.refusals import Refusal
-from projections.state import Workload
+from projections.rollback import target
+from projections.state import Machine, Workload
 from tests.support.entries import Ledger, indexed
 from tests.support.story import declared
 from tests.support.vault import OpenVault
@@ -67,6 +70,10 @@ class Capsule:
             outcome = await self.engine.call(intent, Caller(LOCAL, "Test"))
             assert not isinstance(outcome, Refusal), outcome
         return self.engine.machine.seq
+
+    async def tries(self, intent: Intent) -> None:
+        """It may be refused."""
+        await self.engine.call(intent, Caller(LOCAL, "Test"))
 
     async def apply(self, *workloads: Declared) -> int:
         return await self.does(Apply(workloads))
@@ -305,3 +312,75 @@ async def test_what_is_going_already_is_nobody_who_goes_with_it(capsule: Capsule
     with pytest.raises(Refused) as refused:
         await capsule.rolled_back(then)
     assert refused.value.refusal.reason == "NOTHING_GOES_BACK"
+
+
+# --- from anywhere to anywhere --------------------------------------------------------------------------------------
+
+
+async def live(capsule: Capsule, random: Random) -> None:
+    """One thing that somebody asks for, or that happens. What is refused has changed nothing."""
+    names, volumes = ("a", "b", "c", "d"), ("data", "more")
+    name, machine = random.choice(names), capsule.engine.machine
+    match random.choice(("apply", "apply", "apply", "delete", "end", "stop", "volume")):
+        case "apply":
+            ports = (PortMapping(80, random.choice((8080, 8081))),) if random.random() < 0.5 else ()
+            mounts = tuple(VolumeMount(one, f"/{one}") for one in volumes if random.random() < 0.3)
+            needs = tuple(one for one in names if one != name and random.random() < 0.2)
+            one = declared(name, random.choice("xyz"), ports=ports, network="bridge", depends_on=needs)
+            await capsule.tries(Apply((replace(one, spec=replace(one.spec, mounts=mounts)),)))
+        case "delete":
+            await capsule.tries(Delete(name))
+        case "stop":
+            await capsule.tries(Stop(name))
+        case "end":
+            for going in [one for one in machine.workloads.values() if one.desired == "deleting"]:
+                capsule.sees(WorkloadRemoved(going.name, going.uid))
+        case _:
+            volume = machine.volumes.get(which := random.choice(volumes))
+            if volume is None:
+                await capsule.make_volume(which)
+            elif random.random() < 0.2:
+                await capsule.lose_volume(which)
+
+
+def as_declared(one: Workload) -> tuple[object, ...]:
+    return one.spec, one.labels, one.depends_on, one.desired, one.drift
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_of_everything_each_is_as_it_was_or_named(tmp_path: Path, seed: int) -> None:
+    random, capsule = Random(f"rollbacks {seed}"), Capsule(tmp_path)
+
+    async def main() -> None:
+        pasts: list[Machine] = []
+        for _ in range(random.randint(10, 40)):
+            await live(capsule, random)
+            if capsule.engine.machine.seq:
+                pasts.append(capsule.engine.machine.fork())
+        then, now = random.choice(pasts), capsule.engine.machine.fork()
+        try:
+            planned = await capsule.rolled_back(then.seq, dry_run=True)
+        except Refused:
+            going = target(now, then)
+            assert len(going.back) == 1 and not (going.gone or going.left), (
+                "only the refusal of one alone is the call's"
+            )
+            return
+        left = reasons(planned)
+        try:
+            done = await capsule.rolled_back(then.seq)
+        except Refused as refused:
+            assert refused.refusal.reason == "NOTHING_GOES_BACK" and len(left) == len(planned.items) > 0
+            return
+        assert done.items == planned.items
+        after = capsule.engine.machine.workloads
+        for name in now.workloads.keys() | then.workloads.keys():
+            was, is_there = then.workloads.get(name), name in capsule.declared
+            if name in left:
+                assert after.get(name) == now.workloads.get(name)
+            elif was is None or was.desired == "deleting":
+                assert not is_there
+            else:
+                assert is_there and as_declared(after[name]) == as_declared(was)
+
+    asyncio.run(main())
