@@ -81,6 +81,8 @@ def rollback(
         request.ClearField("moment")
     elif planned.to_seq:
         request.moment.seq = planned.to_seq  # what was shown and agreed to, whatever somebody else declared meanwhile
+        if not name and expect_seq is None and planned.desired_seq:
+            request.expect_seq = planned.desired_seq  # and of everything nothing that was not shown
     request.dry_run = False
     done = connection.call(connection.rollbacks.Rollback, request, timeout=LONG_S if planned.snapshot else UNARY_S)
     _report(done, output)

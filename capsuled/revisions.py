@@ -1,5 +1,6 @@
 """The declarations that a workload has had, each with what it changed: from their entries alone, nothing is folded."""
 
+from collections.abc import Iterator
 from itertools import islice
 
 from capsule.v1 import history_pb2 as pb
@@ -19,7 +20,19 @@ LOOKED_AT = 100_000
 
 def revisions(reader: Reader, name: str, upto: int, limit: int) -> list[pb.WorkloadRevision]:
     """Declarations and removals of the workload, newest last, the newest `limit` of them (0: all)."""
-    found: list[tuple[Stored, AppliedWorkload | None]] = []
+    # One more than is shown: what it changed is told against it.
+    found = list(islice(declarations(reader, name, upto), limit + 1 if limit else None))
+    found.reverse()
+    messages: list[pb.WorkloadRevision] = []
+    before: AppliedWorkload | None = None
+    for stored, item in found:
+        messages.append(_message(name, stored, before, item))
+        before = item
+    return messages[-limit:] if limit else messages
+
+
+def declarations(reader: Reader, name: str, upto: int) -> Iterator[tuple[Stored, AppliedWorkload | None]]:
+    """The entries up to one that declared the workload otherwise than before, the newest first; None: removed it."""
     for stored in islice(reader.newest_of_object(name, upto), LOOKED_AT):
         if stored.header.type not in ("workload.applied", "workload.removed"):
             continue
@@ -28,21 +41,11 @@ def revisions(reader: Reader, name: str, upto: int, limit: int) -> list[pb.Workl
         except (UnknownMust, BadBody):  # a newer release's: what it declared is not known here
             continue
         if isinstance(event, WorkloadRemoved):
-            found.append((stored, None))
+            yield stored, None
         elif isinstance(event, WorkloadApplied):
             item = next((one for one in event.items if one.name == name), None)
             if item is not None and _declares(item):
-                found.append((stored, item))
-        # One more than is shown: what it changed is told against it.
-        if limit and len(found) > limit:
-            break
-    found.reverse()
-    messages: list[pb.WorkloadRevision] = []
-    before: AppliedWorkload | None = None
-    for stored, item in found:
-        messages.append(_message(name, stored, before, item))
-        before = item
-    return messages[-limit:] if limit else messages
+                yield stored, item
 
 
 def _declares(item: AppliedWorkload) -> bool:

@@ -10,12 +10,11 @@ from capsule.v1 import rollback_pb2 as pb
 from capsuled.answers import Answer, Answers
 from capsuled.caller import Caller
 from capsuled.declare import word_of
+from capsuled.earlier import earlier
 from capsuled.engine import Engine
 from capsuled.moments import Moments
 from capsuled.resolve import Resolver
-from capsuled.revisions import revisions
 from capsuled.rpc import Refused, refuse
-from capsuled.why import past_of
 from effects.goals import Effect
 from effects.planner import plan
 from journal.errors import JournalError
@@ -24,7 +23,7 @@ from journal.reader import Reader
 from projections.admission import Admitted
 from projections.intents import Rollback
 from projections.refusals import Refusal, no_workload
-from projections.rollback import Target, healthy, missing_images, previous, target, unpinned
+from projections.rollback import Target, missing_images, target, unpinned
 from projections.state import Machine, Workload
 
 REASON_CHARS = 500
@@ -45,13 +44,15 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class RolledBack(msgspec.Struct, frozen=True):
-    """What a rollback led to; `machine` and `plan` are of a dry run only: the state as it would be, and its goals."""
+    """What a rollback led to. Of a dry run only: the state as it would be, its goals, and when what is desired of the
+    machine that was planned for had changed last."""
 
     to_seq: int
     items: tuple[Item, ...]
     seq: int = 0
     machine: Machine | None = None
     plan: tuple[Effect, ...] = ()
+    desired_seq: int = 0
 
 
 class Rollbacks:
@@ -72,7 +73,8 @@ class Rollbacks:
         self._engine.check_writable()
         if not request.dry_run and (given := await self._answers.given(caller)) is not None:
             return _told(given, None)
-        to_seq, goal = await self._target(request)
+        now = self._engine.machine.fork()
+        to_seq, goal = await self._target(request, now)
         before = self._engine.machine.fork()
         intent = msgspec.structs.replace(
             await self._feasible(to_seq, goal, caller),
@@ -86,16 +88,15 @@ class Rollbacks:
                 raise Refused(verdict)
             goals = tuple(one for one in plan(fork) if one.name in intent.names)
             items = _items(before, verdict.events, intent.left, goal.back)
-            return RolledBack(to_seq, items, machine=fork, plan=goals)
+            return RolledBack(to_seq, items, machine=fork, plan=goals, desired_seq=now.desired_seq)
         if intent.left and not intent.names:
             refuse("FAILED_PRECONDITION", "NOTHING_GOES_BACK", _whys(intent.left), "to")
         keep = self._resolver.keeping(intent.apply).keep
         answer = await self._answers.call(intent, caller, keep)
         return _told(answer, before, to_seq, goal.back)
 
-    async def _target(self, request: pb.RollbackRequest) -> tuple[int, Target]:
+    async def _target(self, request: pb.RollbackRequest, now: Machine) -> tuple[int, Target]:
         """The entry that is meant, and what going back to it means."""
-        now = self._engine.machine.fork()
         await self._engine.durable(now.seq)
         reader = self._reader
         if reader is None:
@@ -105,28 +106,21 @@ class Rollbacks:
         def read() -> tuple[int, Target]:
             moments = Moments(reader)
             if request.WhichOneof("to") in ("previous", "healthy"):
-                seq = moments.remembered(_revision(reader, now, request), "to")
+                seq = moments.remembered(earlier(reader, now, request), "to")
             else:
                 seq = moments.seq_of(request.moment, now.seq, "to")
             if not seq:
                 refuse("OUT_OF_RANGE", "BEFORE_THE_FIRST_ENTRY", _BEFORE, "to")
             then = moments.machine(seq)
-            if request.name and request.name not in then.workloads:
-                if request.name not in now.workloads:
-                    raise Refused(no_workload(request.name, now.workloads))
-                refuse(
-                    "FAILED_PRECONDITION",
-                    "NOT_THERE_THEN",
-                    f"{request.name} did not exist after entry {seq}: `capsulectl delete {request.name}` takes it away",
-                    "to",
-                )
+            if request.name:
+                _check_there(request.name, now, then, seq)
             return seq, target(now, then, names)
 
         return await asyncio.to_thread(read)
 
     async def _feasible(self, to_seq: int, goal: Target, caller: Caller) -> Rollback:
-        """The rollback of what can go back. Each is tried by itself; what that refuses stays as it is, unless it is the
-        only one, whose refusal is the call's."""
+        """The rollback of what can go back. Each is tried by itself, and then all that may go together; what that
+        refuses stays as it is, unless it is the only one, whose refusal is the call's."""
         left = list(goal.left)
         able: list[Workload] = []
         alone = len(goal.back) + len(goal.gone) == 1 and not left
@@ -139,8 +133,18 @@ class Rollbacks:
                 left.append((was.name, verdict.message))
             else:
                 able.append(unpinned(was))
-        apply = await self._resolver.again(able)
-        return Rollback(apply, to_seq, goal.gone, tuple(left))
+        call = Rollback(await self._resolver.again(able), to_seq, goal.gone, tuple(left))
+        return call if alone else self._together(call, caller.actor.role)
+
+    def _together(self, call: Rollback, role: str) -> Rollback:
+        """The same without those that cannot be beside what stays as it is. That is more with each of them: who needs
+        one that is left is left, too. What is refused of the whole is refused."""
+        while isinstance(verdict := self._engine.preview(call, role)[1], Refusal) and verdict.name:
+            going = tuple(one for one in call.apply.workloads if one.name != verdict.name)
+            assert len(going) < len(call.apply.workloads), verdict
+            apply, left = msgspec.structs.replace(call.apply, workloads=going), (verdict.name, verdict.message)
+            call = msgspec.structs.replace(call, apply=apply, left=(*call.left, left))
+        return call
 
     async def _tried(self, was: Workload, to_seq: int, role: str) -> Admitted | Refusal:
         """What would be said of it alone. Its sealed values are looked for, too."""
@@ -153,29 +157,17 @@ _TOGETHER = frozenset({"PORT_TAKEN", "VOLUME_HELD", "NO_SUCH_DEPENDENCY", "DEPEN
 """Refusals that may not stand once the others have gone back, too."""
 
 
-def _revision(reader: Reader, now: Machine, request: pb.RollbackRequest) -> int:
-    workload = now.workloads.get(request.name)
-    if not request.name:
-        refuse(
-            "INVALID_ARGUMENT", "WHICH_WORKLOAD", "previous and healthy are revisions of one workload: name it", "name"
-        )
-    if workload is None:
-        gone = no_workload(request.name, now.workloads)
-        earlier = f"{gone.message}. One that was deleted comes back by `--to SEQ`, an entry while it was there"
-        raise Refused(msgspec.structs.replace(gone, message=earlier))
-    if request.WhichOneof("to") == "previous":
-        seq, lacks = previous(workload), "has no earlier revision that is remembered"
-    else:
-        declared = (one.seq for one in workload.revisions)
-        past = past_of(reader, now.seq, workload.name, workload.uid, declared)
-        seq, lacks = healthy(workload, past), "has no earlier revision that is known to have done well"
-    if not seq:
-        shows = f"`capsulectl workload history {workload.name}` shows those there are"
-        if revisions(reader, workload.name, workload.uid - 1, 1):
-            lacks += f" since it was created anew at entry {workload.uid}"
-            shows += ", and `--to SEQ` takes one from before that"
-        refuse("FAILED_PRECONDITION", "NO_SUCH_REVISION", f"{workload.name} {lacks}: {shows}", "to")
-    return seq
+def _check_there(name: str, now: Machine, then: Machine, seq: int) -> None:
+    """It was wanted then. Raises Refused: the one that was being deleted is not the one that has its name now, which a
+    rollback by name never takes away."""
+    was = then.workloads.get(name)
+    if was is not None and was.desired != "deleting":
+        return
+    if name not in now.workloads:
+        raise Refused(no_workload(name, now.workloads))
+    what = "did not exist" if was is None else "was being deleted"
+    advice = f"`capsulectl delete {name}` takes it away"
+    refuse("FAILED_PRECONDITION", "NOT_THERE_THEN", f"{name} {what} after entry {seq}: {advice}", "to")
 
 
 def _told(answer: Answer, before: Machine | None, to_seq: int = 0, back: tuple[Workload, ...] = ()) -> RolledBack:

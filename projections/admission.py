@@ -187,7 +187,8 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
 
 
 def _roll_back(machine: Machine, call: Rollback, capabilities: frozenset[str]) -> Admitted | Refusal:
-    """What goes back is declared like anything else, after what was not there then has been taken away."""
+    """What goes back is declared like anything else, after the deletion of what was not there then was asked for. That
+    one is judged as any that is being deleted: its volumes are waited for, its host ports its own until it is gone."""
     doubled = next((name for name in call.names if call.names.count(name) > 1), None)
     if doubled is not None:
         return invalid("DUPLICATE_NAME", f"{doubled} is named more than once in this call", "workloads.name")
@@ -198,13 +199,21 @@ def _roll_back(machine: Machine, call: Rollback, capabilities: frozenset[str]) -
     for name in call.gone:
         events += _deletion(machine, name)
     if call.apply.workloads:
-        verdict = _apply(machine, call.apply, capabilities)
+        verdict = _apply(_after_deletions(machine, call.gone), call.apply, capabilities)
         if isinstance(verdict, Refusal):
             return verdict
         events += verdict.events
     if not events:
         return Admitted(())
     return Admitted((RollbackRequested(call.to_seq, call.names, call.reason, call.left), *events))
+
+
+def _after_deletions(machine: Machine, names: tuple[str, ...]) -> Machine:
+    """As it is once the deletion of these was asked for."""
+    after = machine.fork()
+    for name in machine.workloads.keys() & names:
+        after.workloads[name] = replace(machine.workloads[name], desired="deleting")
+    return after
 
 
 def _race(machine: Machine, expect_seq: int | None, names: list[str], volumes: Sequence[str] = ()) -> Refusal | None:

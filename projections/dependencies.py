@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from journal.events import AppliedWorkload
 from projections.phases import LIVE, RunPhase
-from projections.refusals import Refusal, invalid, missing
+from projections.refusals import Refusal, beside, invalid, missing
 from projections.secrets import absent_from
 from projections.state import Machine, Workload
 from projections.volumes import blocked
@@ -90,17 +90,18 @@ def check_dependencies(machine: Machine, items: Iterable[AppliedWorkload]) -> Re
         for name in item.depends_on:
             # One that was deleted since keeps nobody from changing something else.
             if name not in known and not _is_there(machine, items, name):
-                return missing(
+                nobody = missing(
                     "NO_SUCH_DEPENDENCY",
                     f"{item.name} depends on {name[:64]}, and there is no such workload: apply that one first, or both "
                     "in one call",
                     "dependsOn",
                     code="FAILED_PRECONDITION",
                 )
+                return beside(item.name, nobody)
     for item in items:
         circle = _circle(needs, item.name)
         if circle:
-            return invalid("DEPENDENCY_CYCLE", _why_in_vain(circle), "dependsOn")
+            return beside(item.name, invalid("DEPENDENCY_CYCLE", _why_in_vain(circle), "dependsOn"))
     return None
 
 

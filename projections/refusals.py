@@ -14,12 +14,14 @@ SECTIONS: dict[Kind, str] = {"container": "container", "microvm": "microVm"}
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a call was not admitted. `message` says what, why and what to do; `fields` are paths, never values."""
+    """Why a call was not admitted. `message` says what, why and what to do; `fields` are paths, never values. `name`:
+    of what is declared together, the one that it refuses."""
 
     code: str
     reason: str
     message: str
     fields: tuple[str, ...] = ()
+    name: str = ""
 
 
 def refused(code: str, reason: str, message: str, *fields: str) -> Refusal:
@@ -54,7 +56,13 @@ def lacks(reason: str, message: str, *fields: str) -> Refusal:
 
 def about(name: str, refusal: Refusal) -> Refusal:
     """The same refusal of one of many: whose it is, unless its message says so."""
-    return refusal if name in refusal.message else structs.replace(refusal, message=f"{name}: {refusal.message}")
+    told = refusal.message if name in refusal.message else f"{name}: {refusal.message}"
+    return structs.replace(refusal, message=told, name=name)
+
+
+def beside(name: str, refusal: Refusal) -> Refusal:
+    """The same refusal of what cannot be beside the others, declared with it or there already."""
+    return structs.replace(refusal, name=name)
 
 
 def in_section(kind: Kind, refusal: Refusal) -> Refusal:

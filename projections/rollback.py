@@ -3,16 +3,26 @@
 Data never goes back with it: volumes stay as they are, and what is desired of them, too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from msgspec.structs import replace
 
 from journal.entry import Header
-from journal.events import WorkloadApplied, WorkloadExited, WorkloadHealthChanged, WorkloadLost, WorkloadStarted
-from projections.chain import Past
+from journal.events import (
+    Event,
+    WorkloadApplied,
+    WorkloadExited,
+    WorkloadHealthChanged,
+    WorkloadLost,
+    WorkloadStarted,
+)
 from projections.state import Machine, Workload
 from projections.words import KINDS
+
+Told = tuple[Header, Event | None]
+"""An entry; without its event where that says nothing of how a run did."""
+RUN_TOLD = (WorkloadStarted, WorkloadHealthChanged, WorkloadExited, WorkloadLost)
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -30,12 +40,12 @@ def target(now: Machine, then: Machine, names: Iterable[str] = ()) -> Target:
     gone: list[str] = []
     left: list[tuple[str, str]] = []
     for name in wanted:
-        was = then.workloads.get(name)
+        was, present = then.workloads.get(name), now.workloads.get(name)
         if was is None or was.desired == "deleting":
-            gone += [name] if name in now.workloads else []
+            gone += [name] if present is not None and present.desired != "deleting" else []
         elif why := _unable(now, was):
             left.append((name, why))
-        elif not _same(now.workloads.get(name), was):
+        elif not _same(present, was):
             back.append(was)
     return Target(tuple(back), tuple(gone), tuple(left))
 
@@ -78,46 +88,54 @@ def unpinned(was: Workload) -> Workload:
     return replace(was, spec=replace(was.spec, mounts=mounts))
 
 
-def previous(workload: Workload) -> int:
-    """The entry of the revision before the present one; 0 when it has none."""
-    return workload.revisions[-2].seq if len(workload.revisions) > 1 else 0
+def previous(workload: Workload, declared: Iterable[int]) -> int:
+    """The entry of the declaration before the present one; 0 when it has none. `declared`: entries that declared this
+    incarnation otherwise than before. The state knows of those alone that changed what runs, and of these also where
+    history begins later."""
+    entries = sorted({*declared, *(one.seq for one in workload.revisions)})
+    return entries[-2] if len(entries) > 1 else 0
 
 
-def healthy(workload: Workload, past: Past) -> int:
+def healthy(workload: Workload, told: Callable[[int], Iterable[Told]]) -> int:
     """The entry of the newest revision, of those before the present one, that did well: its check said so, or, where it
-    had none, a run of it lived for as long as its restart policy calls stable. 0 when there is none. `past` has the
-    entries of its revisions, too.
+    had none, a run of it lived for as long as its restart policy calls stable. 0 when there is none. `told` gives the
+    entries that speak of the workload from one on, in order; it is asked of one revision after the other, and read as
+    far as runs of it may go."""
+    earlier = (one.seq for one in reversed(workload.revisions) if one.seq != workload.revision)
+    return next((seq for seq in earlier if _did_well(workload, seq, told(seq))), 0)
 
-    A run is known to have lived up to the newest entry of its boot: of one that a power cut ended no later one tells.
-    """
-    revisions = {one.seq for one in workload.revisions} - {workload.revision}
-    stable_ns = _stable_ns(workload.name, past)
-    runs: dict[int, tuple[int, Header]] = {}
+
+def _did_well(workload: Workload, revision: int, told: Iterable[Told]) -> bool:
+    """A run is known to have lived up to the newest entry of its boot: of one that a power cut ended no later one
+    tells."""
+    stable_ns = None
+    began: dict[int, Header] = {}
     reached: dict[str, int] = {}
-    good = 0
-    for header, event in past.values():
+    for header, event in told:
         reached[header.boot] = header.mono
-        if getattr(event, "uid", 0) != workload.uid:
+        if isinstance(event, WorkloadApplied) and header.seq == revision:
+            stable_ns = _stable_ns(workload.name, event)
+        if not isinstance(event, RUN_TOLD) or event.uid != workload.uid:
             continue
         if isinstance(event, WorkloadStarted):
-            runs[event.run] = (event.revision, header)
-        if not isinstance(event, WorkloadHealthChanged | WorkloadExited | WorkloadLost) or event.run not in runs:
-            continue
-        revision, began = runs[event.run]
-        if isinstance(event, WorkloadHealthChanged):
-            well = event.health == "healthy"
-        else:
-            well = revision in stable_ns and reached[began.boot] - began.mono >= stable_ns[revision]
-        good = max(good, revision) if well and revision in revisions else good
-    return good
+            if event.revision > revision:  # by then its own have ended
+                return False
+            if event.revision == revision:
+                began[event.run] = header
+        elif event.run in began:
+            if isinstance(event, WorkloadHealthChanged):
+                well = event.health == "healthy"
+            else:
+                start = began[event.run]
+                well = stable_ns is not None and reached[start.boot] - start.mono >= stable_ns
+            if well:
+                return True
+    return False
 
 
-def _stable_ns(name: str, past: Past) -> dict[int, int]:
-    """How long a run has to live to be called stable, by each declaration of the workload."""
-    return {
-        seq: item.container.restart.stable_ms * 1_000_000
-        for seq, (_, event) in past.items()
-        if isinstance(event, WorkloadApplied)
-        for item in event.items
-        if item.name == name
-    }
+def _stable_ns(name: str, event: WorkloadApplied) -> int | None:
+    """How long a run has to live to be called stable. None with a check: that alone says how it does."""
+    item = next((one for one in event.items if one.name == name), None)
+    if item is None or item.container.health is not None:
+        return None
+    return item.container.restart.stable_ms * 1_000_000

@@ -14,7 +14,7 @@ from projections.host_network import HostNetwork, Listener
 from projections.intents import Declared
 from projections.microvm_rules import check_microvm
 from projections.network import clash
-from projections.refusals import Refusal, conflict, in_section, invalid, lacks, missing, refused
+from projections.refusals import Refusal, beside, conflict, in_section, invalid, lacks, missing, refused
 from projections.state import Machine, Workload
 from projections.words import bytes_text
 
@@ -209,20 +209,22 @@ def check_takes(machine: Machine, items: Iterable[AppliedWorkload]) -> Refusal |
             held = holders.setdefault((port.protocol, port.host_port), [])
             holder = next((name for name, other in held if clash(port, other)), None)
             if holder is not None:
-                return in_section(item.kind, _taken(item.name, port, holder))
+                keeper = machine.workloads.get(holder)
+                leaves = keeper is not None and keeper.desired == "deleting"
+                return in_section(item.kind, beside(item.name, _taken(item.name, port, holder, leaves)))
             held.append((item.name, port))
     return None
 
 
-def _taken(name: str, port: PortMapping, holder: str) -> Refusal:
+def _taken(name: str, port: PortMapping, holder: str, leaves: bool) -> Refusal:
     what = f"host port {port.host_port}/{port.protocol}"
     if holder == name:
         return invalid("PORT_TWICE", f"{name} declares {what} more than once", "container.ports.hostPort")
-    return conflict(
-        "PORT_TAKEN",
-        f"{name} wants {what}, which {holder} has: choose another hostPort, or delete {holder}",
-        "container.ports.hostPort",
+    has = "has until it is gone" if leaves else "has"
+    advice = (
+        "repeat the call then, or choose another hostPort" if leaves else f"choose another hostPort, or delete {holder}"
     )
+    return conflict("PORT_TAKEN", f"{name} wants {what}, which {holder} {has}: {advice}", "container.ports.hostPort")
 
 
 def check_room(machine: Machine, items: Iterable[AppliedWorkload]) -> Refusal | None:

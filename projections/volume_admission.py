@@ -29,7 +29,17 @@ from projections.intents import (
     TakeSnapshot,
     VolumeIntent,
 )
-from projections.refusals import Refusal, conflict, in_section, invalid, missing, no_volume, refused, wrong_phase
+from projections.refusals import (
+    Refusal,
+    beside,
+    conflict,
+    in_section,
+    invalid,
+    missing,
+    no_volume,
+    refused,
+    wrong_phase,
+)
 from projections.rules import NAME, bad_name
 from projections.state import Machine, Snapshot, Volume, Workload
 from projections.volumes import running_users_of, users_of
@@ -329,7 +339,7 @@ def check_holders(machine: Machine, items: Iterable[AppliedWorkload]) -> Refusal
         for mount in item.container.mounts if item.desired == "running" else ():
             holder = holders.setdefault(mount.volume_name, item.name)
             if holder != item.name:
-                return in_section(item.kind, _held(item.name, mount.volume_name, holder))
+                return in_section(item.kind, beside(item.name, _held(item.name, mount.volume_name, holder)))
     return None
 
 
@@ -339,7 +349,8 @@ def check_held(machine: Machine, items: Iterable[AppliedWorkload]) -> Refusal | 
         for mount in item.container.mounts if item.changed and item.desired == "running" else ():
             volume = machine.volumes.get(mount.volume_name)
             if volume is not None and volume.lost and volume.holder == item.name:
-                return in_section(item.kind, replace(_lost(volume), fields=("container.mounts",)))
+                lost = replace(_lost(volume), fields=("container.mounts",))
+                return in_section(item.kind, beside(item.name, lost))
     return None
 
 

@@ -42,4 +42,5 @@ class RollbackService(RollbackServiceServicer):
             ],
             changes=[] if done.machine is None else changes(self._engine.machine, done.machine),
             plan=plan_messages(done.plan),
+            desired_seq=done.desired_seq,
         )

@@ -57,6 +57,22 @@ def test_what_was_agreed_to_is_done_whatever_is_declared_meanwhile(capsule: Daem
     capsule.good("delete", "asked", "--yes")
 
 
+def test_of_everything_what_was_not_in_the_plan_is_not_taken_away(capsule: Daemon) -> None:
+    versions(capsule, "planned")
+    then = newest(capsule)
+    capsule.apply(manifest("planned", f"{SERVE} # three", env={"VERSION": "three"}), "--wait")
+    with window() as made:
+        made.run([CTL, "rollback", "--to", str(then), "--wait"], capsule.environment)
+        made.sees("Go back to entry ")
+        capsule.apply(manifest("sudden", SERVE), "--wait")
+        made.type("y\n")
+        made.sees("the machine was last changed at")
+        assert made.ends() == 1
+    assert version(capsule, "planned") == "three"
+    assert {"planned", "sudden"} <= set(capsule.good("list", "-o", "name").split())
+    capsule.good("delete", "planned", "sudden", "--yes")
+
+
 def test_what_changed_meanwhile_is_left_alone_where_that_was_asked(capsule: Daemon) -> None:
     versions(capsule, "guarded")
     seen = str(capsule.data("get", "guarded")["desiredSeq"])

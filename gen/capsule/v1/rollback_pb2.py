@@ -27,7 +27,7 @@ from capsule.v1 import machine_pb2 as capsule_dot_v1_dot_machine__pb2
 from capsule.v1 import workload_pb2 as capsule_dot_v1_dot_workload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63\x61psule/v1/rollback.proto\x12\ncapsule.v1\x1a\x18\x63\x61psule/v1/history.proto\x1a\x18\x63\x61psule/v1/machine.proto\x1a\x19\x63\x61psule/v1/workload.proto\"\xcd\x01\n\x0fRollbackRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06moment\x18\x02 \x01(\x0b\x32\x12.capsule.v1.MomentH\x00\x12\x12\n\x08previous\x18\x03 \x01(\x08H\x00\x12\x11\n\x07healthy\x18\x04 \x01(\x08H\x00\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x06 \x01(\x08\x12\x10\n\x08snapshot\x18\x64 \x01(\t\x12\x17\n\nexpect_seq\x18\x07 \x01(\x04H\x01\x88\x01\x01\x42\x04\n\x02toB\r\n\x0b_expect_seq\"\xbd\x01\n\x10RollbackResponse\x12\x0e\n\x06to_seq\x18\x01 \x01(\x04\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\'\n\x05items\x18\x03 \x03(\x0b\x32\x18.capsule.v1.RollbackItem\x12(\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x17.capsule.v1.FieldChange\x12\'\n\x04plan\x18\x05 \x03(\x0b\x32\x19.capsule.v1.PlannedEffect\x12\x10\n\x08snapshot\x18\x64 \x01(\t\"f\n\x0cRollbackItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08restarts\x18\x04 \x01(\x08\x12\x15\n\rimage_missing\x18\x05 \x01(\x08\x32X\n\x0fRollbackService\x12\x45\n\x08Rollback\x12\x1b.capsule.v1.RollbackRequest\x1a\x1c.capsule.v1.RollbackResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63\x61psule/v1/rollback.proto\x12\ncapsule.v1\x1a\x18\x63\x61psule/v1/history.proto\x1a\x18\x63\x61psule/v1/machine.proto\x1a\x19\x63\x61psule/v1/workload.proto\"\xcd\x01\n\x0fRollbackRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06moment\x18\x02 \x01(\x0b\x32\x12.capsule.v1.MomentH\x00\x12\x12\n\x08previous\x18\x03 \x01(\x08H\x00\x12\x11\n\x07healthy\x18\x04 \x01(\x08H\x00\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x06 \x01(\x08\x12\x10\n\x08snapshot\x18\x64 \x01(\t\x12\x17\n\nexpect_seq\x18\x07 \x01(\x04H\x01\x88\x01\x01\x42\x04\n\x02toB\r\n\x0b_expect_seq\"\xd2\x01\n\x10RollbackResponse\x12\x0e\n\x06to_seq\x18\x01 \x01(\x04\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\'\n\x05items\x18\x03 \x03(\x0b\x32\x18.capsule.v1.RollbackItem\x12(\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x17.capsule.v1.FieldChange\x12\'\n\x04plan\x18\x05 \x03(\x0b\x32\x19.capsule.v1.PlannedEffect\x12\x10\n\x08snapshot\x18\x64 \x01(\t\x12\x13\n\x0b\x64\x65sired_seq\x18\x65 \x01(\x04\"f\n\x0cRollbackItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08restarts\x18\x04 \x01(\x08\x12\x15\n\rimage_missing\x18\x05 \x01(\x08\x32X\n\x0fRollbackService\x12\x45\n\x08Rollback\x12\x1b.capsule.v1.RollbackRequest\x1a\x1c.capsule.v1.RollbackResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,9 +37,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROLLBACKREQUEST']._serialized_start=121
   _globals['_ROLLBACKREQUEST']._serialized_end=326
   _globals['_ROLLBACKRESPONSE']._serialized_start=329
-  _globals['_ROLLBACKRESPONSE']._serialized_end=518
-  _globals['_ROLLBACKITEM']._serialized_start=520
-  _globals['_ROLLBACKITEM']._serialized_end=622
-  _globals['_ROLLBACKSERVICE']._serialized_start=624
-  _globals['_ROLLBACKSERVICE']._serialized_end=712
+  _globals['_ROLLBACKRESPONSE']._serialized_end=539
+  _globals['_ROLLBACKITEM']._serialized_start=541
+  _globals['_ROLLBACKITEM']._serialized_end=643
+  _globals['_ROLLBACKSERVICE']._serialized_start=645
+  _globals['_ROLLBACKSERVICE']._serialized_end=733
 # @@protoc_insertion_point(module_scope)

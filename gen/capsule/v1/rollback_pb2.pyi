@@ -30,20 +30,22 @@ class RollbackRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., moment: _Optional[_Union[_history_pb2.Moment, _Mapping]] = ..., previous: _Optional[bool] = ..., healthy: _Optional[bool] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ..., snapshot: _Optional[str] = ..., expect_seq: _Optional[int] = ...) -> None: ...
 
 class RollbackResponse(_message.Message):
-    __slots__ = ("to_seq", "seq", "items", "changes", "plan", "snapshot")
+    __slots__ = ("to_seq", "seq", "items", "changes", "plan", "snapshot", "desired_seq")
     TO_SEQ_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    DESIRED_SEQ_FIELD_NUMBER: _ClassVar[int]
     to_seq: int
     seq: int
     items: _containers.RepeatedCompositeFieldContainer[RollbackItem]
     changes: _containers.RepeatedCompositeFieldContainer[_machine_pb2.FieldChange]
     plan: _containers.RepeatedCompositeFieldContainer[_workload_pb2.PlannedEffect]
     snapshot: str
-    def __init__(self, to_seq: _Optional[int] = ..., seq: _Optional[int] = ..., items: _Optional[_Iterable[_Union[RollbackItem, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[_machine_pb2.FieldChange, _Mapping]]] = ..., plan: _Optional[_Iterable[_Union[_workload_pb2.PlannedEffect, _Mapping]]] = ..., snapshot: _Optional[str] = ...) -> None: ...
+    desired_seq: int
+    def __init__(self, to_seq: _Optional[int] = ..., seq: _Optional[int] = ..., items: _Optional[_Iterable[_Union[RollbackItem, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[_machine_pb2.FieldChange, _Mapping]]] = ..., plan: _Optional[_Iterable[_Union[_workload_pb2.PlannedEffect, _Mapping]]] = ..., snapshot: _Optional[str] = ..., desired_seq: _Optional[int] = ...) -> None: ...
 
 class RollbackItem(_message.Message):
     __slots__ = ("name", "outcome", "reason", "restarts", "image_missing")

@@ -10,10 +10,10 @@ import pytest
 
 from capsule.v1 import history_pb2 as pb
 from capsule.v1 import rollback_pb2
+from capsuled.earlier import earlier
 from capsuled.memory import packed, unpacked
 from capsuled.moments import Moments
 from capsuled.revisions import revisions
-from capsuled.rollbacks import _revision
 from capsuled.rpc import Refused
 from effects.containers.names import snapshot_key
 from journal.events import DaemonStopped, WorkloadDeleteRequested, WorkloadExited, WorkloadRemoved, WorkloadStarted
@@ -48,7 +48,8 @@ def test_a_workload_goes_over_the_edge_and_back(edge: int) -> None:
     one, two, three = story.become("1"), story.become("2"), story.become("3")
     assert (one, two, three) == (edge - 1, edge, edge + 1)
     story.converge()
-    assert [one.seq for one in story["web"].revisions] == [edge - 1, edge, edge + 1] and previous(story["web"]) == edge
+    assert [one.seq for one in story["web"].revisions] == [edge - 1, edge, edge + 1]
+    assert previous(story["web"], ()) == edge
     run = story["web"].run
     assert run is not None and run.revision == edge + 1
     assert unpacked(packed(story.machine)) == story.machine
@@ -76,7 +77,7 @@ def test_another_of_the_name_begins_anew_beyond_the_edge(edge: int) -> None:
     story.converge()
     present = story["web"]
     assert present.uid > edge > former and [one.seq for one in present.revisions] == [present.uid]
-    assert previous(present) == 0
+    assert previous(present, ()) == 0
     for late in (
         WorkloadDeleteRequested("web", former),
         WorkloadExited("web", former, 1, 3),
@@ -127,7 +128,7 @@ def test_one_that_was_created_anew_is_told_where_its_former_life_is(
     edge, reader = kept
     request = rollback_pb2.RollbackRequest(name="web", **wanted)  # type: ignore[arg-type]
     with pytest.raises(Refused) as refused:
-        _revision(reader, Moments(reader).machine(edge + 3), request)
+        earlier(reader, Moments(reader).machine(edge + 3), request)
     words = refused.value.refusal.message
     assert f" since it was created anew at entry {edge + 3}: " in words
     assert words.endswith("shows those there are, and `--to SEQ` takes one from before that")
@@ -137,7 +138,7 @@ def test_one_that_never_was_before_has_no_former_life(kept: tuple[int, Reader]) 
     edge, reader = kept
     with pytest.raises(Refused) as refused:
         first = Moments(reader).machine(edge - 1)
-        _revision(reader, first, rollback_pb2.RollbackRequest(name="web", previous=True))
+        earlier(reader, first, rollback_pb2.RollbackRequest(name="web", previous=True))
     assert refused.value.refusal.message.endswith("remembered: `capsulectl workload history web` shows those there are")
 
 
@@ -147,7 +148,7 @@ def test_a_revision_is_one_workloads(kept: tuple[int, Reader], wanted: dict[str,
     edge, reader = kept
     request = rollback_pb2.RollbackRequest(name=name, **wanted)  # type: ignore[arg-type]
     with pytest.raises(Refused) as refused:
-        _revision(reader, Moments(reader).machine(edge + 3), request)
+        earlier(reader, Moments(reader).machine(edge + 3), request)
     assert refused.value.refusal.reason == reason
 
 

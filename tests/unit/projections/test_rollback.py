@@ -1,24 +1,30 @@
 """Back to what was: which workloads go back, which were not there, which cannot; and what admission makes of it."""
 
+from collections.abc import Callable, Iterator
+from typing import Literal
+
 from msgspec.structs import replace
 
+from effects.goals import StopRun
+from effects.planner import plan
 from journal.events import (
     RollbackRequested,
     VolumeApplied,
+    VolumeMade,
     WorkloadApplied,
     WorkloadDeleteRequested,
     WorkloadExited,
     WorkloadHealthChanged,
     WorkloadLost,
 )
-from journal.specs import MicroVM, RestartPolicy, SealedEnv, VolumeMount
+from journal.specs import HealthCheck, MicroVM, PortMapping, RestartPolicy, SealedEnv, VolumeMount
 from projections.admission import Admitted
-from projections.chain import Past
 from projections.fold import fold
 from projections.intents import Apply, Declared, Delete, Rollback, Stop
+from projections.phases import RunPhase
 from projections.refusals import Refusal
 from projections.rights import permit
-from projections.rollback import healthy, missing_images, previous, target, unpinned
+from projections.rollback import Told, healthy, missing_images, previous, target, unpinned
 from projections.state import Machine, Workload
 from tests.support.story import OTHER_PIN, PIN, SECOND, Story, declared
 
@@ -59,9 +65,9 @@ def test_a_rollback_can_be_taken_back() -> None:
     story.apply(declared("web", "one"))
     story.apply(declared("web", "two"))
     second = story.machine.fork()
-    rollback(story, _after(story, previous(story["web"])), "web")
+    rollback(story, _after(story, previous(story["web"], ())), "web")
     assert story["web"].spec.args == ("one",)
-    rollback(story, _after(story, previous(story["web"])), "web")
+    rollback(story, _after(story, previous(story["web"], ())), "web")
     assert story["web"].spec == second.workloads["web"].spec
 
 
@@ -190,20 +196,80 @@ def test_images_that_have_to_be_fetched_are_named() -> None:
     assert missing_images(story.machine, story.machine.workloads.values()) == ("old",)
 
 
+def test_who_goes_gives_its_volume_to_who_comes_back_once_its_run_has_ended() -> None:
+    story = Story()
+    story.tell(VolumeApplied("data", 16 << 20, created=True))
+    story.tell(VolumeMade("data", story.machine.volumes["data"].uid, 16 << 20))
+
+    def mounting(name: str) -> Declared:
+        one = declared(name)
+        return replace(one, spec=replace(one.spec, mounts=(VolumeMount("data", "/data"),)))
+
+    story.apply(mounting("web"))
+    story.converge()
+    then = story.machine.fork()
+    story.call(Delete("web"))
+    story.converge()
+    story.apply(mounting("other"))
+    story.converge()
+    assert story.machine.volumes["data"].holder == "other"
+    assert isinstance(rollback(story, then), Admitted)
+    assert [type(goal) for goal in plan(story.machine)] == [StopRun], "web waits"
+    story.converge()
+    assert "other" not in story.machine.workloads and story.machine.volumes["data"].holder == "web"
+    run = story["web"].run
+    assert run is not None and run.phase is RunPhase.RUNNING
+
+
+def test_a_host_port_of_who_goes_is_its_own_until_it_is_gone() -> None:
+    story = Story()
+    port = (PortMapping(80, 8080),)
+    story.apply(declared("web", ports=port, network="bridge"))
+    then = story.machine.fork()
+    story.call(Delete("web"))
+    story.converge()
+    story.apply(declared("other", ports=port, network="bridge"))
+    verdict = rollback(story, then)
+    assert isinstance(verdict, Refusal) and (verdict.reason, verdict.name) == ("PORT_TAKEN", "web")
+    assert "which other has until it is gone: repeat the call then" in verdict.message
+    assert story["other"].desired == "running"
+
+
 # --- which revision ----------------------------------------------------------------------------------------------
 
 
-def past(story: Story) -> Past:
-    return {header.seq: (header, event) for header, event in story.entries}
+def told(story: Story) -> Callable[[int], Iterator[Told]]:
+    return lambda first: ((header, event) for header, event in story.entries if header.seq >= first)
 
 
 def test_the_revision_before_the_present_one() -> None:
     story = Story()
     story.apply(declared("web", "one"))
-    assert previous(story["web"]) == 0
+    assert previous(story["web"], ()) == 0
     first = story["web"].revision
     story.apply(declared("web", "two"))
-    assert previous(story["web"]) == first
+    assert previous(story["web"], ()) == first
+
+
+def test_a_declaration_that_changed_nothing_of_what_runs_is_one_too() -> None:
+    story = Story()
+    story.apply(declared("web", "one"))
+    first = story["web"].revision
+    story.run_starts("web")
+    story.apply(replace(declared("web", "one"), labels=(("tier", "front"),)))
+    labelled = story["web"].desired_seq
+    assert len(story["web"].revisions) == 1, "no image is kept for it"
+    assert previous(story["web"], (labelled, first)) == first
+    story.apply(declared("web", "two"))
+    assert previous(story["web"], (story["web"].revision, labelled)) == labelled
+
+
+def test_where_history_begins_later_the_state_still_knows_of_the_revision_before() -> None:
+    story = Story()
+    story.apply(declared("web", "one"))
+    first = story["web"].revision
+    story.apply(declared("web", "two"))
+    assert previous(story["web"], (story["web"].revision,)) == first
 
 
 def test_the_newest_earlier_revision_whose_check_said_that_it_is_well() -> None:
@@ -214,7 +280,7 @@ def test_the_newest_earlier_revision_whose_check_said_that_it_is_well() -> None:
         revisions.append(story["web"].revision)
         run = story.run_starts("web")
         story.tell(WorkloadHealthChanged("web", story["web"].uid, run, health))  # type: ignore[arg-type]
-    assert healthy(story["web"], past(story)) == revisions[3]
+    assert healthy(story["web"], told(story)) == revisions[3]
 
 
 def test_the_present_revision_is_no_earlier_one_however_well_it_does() -> None:
@@ -222,7 +288,7 @@ def test_the_present_revision_is_no_earlier_one_however_well_it_does() -> None:
     story.apply(declared("web"))
     run = story.run_starts("web")
     story.tell(WorkloadHealthChanged("web", story["web"].uid, run, "healthy"))
-    assert healthy(story["web"], past(story)) == 0
+    assert healthy(story["web"], told(story)) == 0
 
 
 def test_without_a_check_a_stable_run_did_well() -> None:
@@ -239,7 +305,26 @@ def test_without_a_check_a_stable_run_did_well() -> None:
     story.tell(WorkloadExited("web", story["web"].uid, 2, 1))
     story.cleaned("web")
     story.apply(declared("web", "now"))
-    assert healthy(story["web"], past(story)) == stable
+    assert healthy(story["web"], told(story)) == stable
+
+
+def test_a_run_whose_check_called_it_unhealthy_did_not_do_well_however_long_it_lived() -> None:
+    story = Story()
+    checked = replace(declared("web").spec, health=HealthCheck("exec", ("false",)))
+    story.apply(declared("web", "good"))
+    good = story["web"].revision
+    story.run_starts("web")
+    story.pass_time(11 * MINUTE)
+    story.tell(WorkloadExited("web", story["web"].uid, 1, 1))
+    story.cleaned("web")
+    story.apply(replace(declared("web"), spec=checked))
+    story.run_starts("web")
+    story.tell(WorkloadHealthChanged("web", story["web"].uid, 2, "unhealthy"))
+    story.pass_time(60 * MINUTE)
+    story.tell(WorkloadExited("web", story["web"].uid, 2, 1))
+    story.cleaned("web")
+    story.apply(declared("web", "now"))
+    assert healthy(story["web"], told(story)) == good
 
 
 def test_a_clock_that_was_set_makes_no_run_longer() -> None:
@@ -250,7 +335,7 @@ def test_a_clock_that_was_set_makes_no_run_longer() -> None:
     story.tell(WorkloadExited("web", story["web"].uid, 1, 1, exited_at=story.entries[-1][0].at + 3_600 * SECOND))
     story.cleaned("web")
     story.apply(declared("web", "now"))
-    assert healthy(story["web"], past(story)) == 0
+    assert healthy(story["web"], told(story)) == 0
 
 
 def test_a_machine_that_was_off_makes_no_run_longer() -> None:
@@ -263,7 +348,7 @@ def test_a_machine_that_was_off_makes_no_run_longer() -> None:
     story.tell(WorkloadLost("web", story["web"].uid, 1, "power lost"))
     story.cleaned("web")
     story.apply(declared("web", "now"))
-    assert healthy(story["web"], past(story)) == 0
+    assert healthy(story["web"], told(story)) == 0
 
 
 def test_a_run_that_a_power_cut_ended_lived_for_as_long_as_is_known() -> None:
@@ -277,7 +362,7 @@ def test_a_run_that_a_power_cut_ended_lived_for_as_long_as_is_known() -> None:
     story.tell(WorkloadLost("web", story["web"].uid, 1, "power lost"))
     story.cleaned("web")
     story.apply(declared("web", "now"))
-    assert healthy(story["web"], past(story)) == long
+    assert healthy(story["web"], told(story)) == long
 
 
 def test_a_run_is_judged_by_the_policy_that_it_had() -> None:
@@ -290,7 +375,46 @@ def test_a_run_is_judged_by_the_policy_that_it_had() -> None:
     story.tell(WorkloadExited("web", story["web"].uid, 1, 1))
     story.cleaned("web")
     story.apply(declared("web", "now"))
-    assert healthy(story["web"], past(story)) == quick
+    assert healthy(story["web"], told(story)) == quick
+
+
+def test_a_revision_is_judged_by_its_own_runs_also_by_what_is_told_after_the_next_was_declared() -> None:
+    story = Story()
+    story.apply(declared("web", "good"))
+    good = story["web"].revision
+    run = story.run_starts("web")
+    story.apply(declared("web", "bad"))
+    story.tell(WorkloadHealthChanged("web", story["web"].uid, run, "healthy"))
+    story.tell(WorkloadExited("web", story["web"].uid, run, 0))
+    story.cleaned("web")
+    bad = story.run_starts("web")
+    story.tell(WorkloadHealthChanged("web", story["web"].uid, bad, "unhealthy"))
+    story.apply(declared("web", "now"))
+    assert healthy(story["web"], told(story)) == good
+
+
+def test_no_more_is_read_than_says_which_it_is() -> None:
+    story = Story()
+    revisions: list[int] = []
+    each: tuple[Literal["healthy", "unhealthy"], ...] = ("healthy", "healthy", "unhealthy")
+    for health in each:
+        story.apply(declared("web", f"{len(revisions)}"))
+        revisions.append(story["web"].revision)
+        run = story.run_starts("web")
+        story.tell(WorkloadHealthChanged("web", story["web"].uid, run, health))
+        story.tell(WorkloadExited("web", story["web"].uid, run, 1))
+        story.cleaned("web")
+    asked: list[int] = []
+    read: list[int] = []
+
+    def counted(first: int) -> Iterator[Told]:
+        asked.append(first)
+        for header, event in told(story)(first):
+            read.append(header.seq)
+            yield header, event
+
+    assert healthy(story["web"], counted) == revisions[1] == asked[0] and len(asked) == 1
+    assert read[-1] < revisions[2], "the present one's entries are not read"
 
 
 def test_another_incarnation_says_nothing_of_this_one() -> None:
@@ -302,7 +426,7 @@ def test_another_incarnation_says_nothing_of_this_one() -> None:
     story.converge()
     story.apply(declared("web", "one"))
     story.apply(declared("web", "two"))
-    assert healthy(story["web"], past(story)) == 0
+    assert healthy(story["web"], told(story)) == 0
 
 
 def test_a_former_revision_names_its_sealed_values() -> None:
