@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from tests.integration.test_volumes import count, user, volume
 from tests.support.daemon import SERVE, Daemon, daemon, manifest
+from tests.support.operators import Operator
 
 pytestmark = pytest.mark.real
 
@@ -132,3 +135,56 @@ def test_what_does_not_fit_changes_nothing(old: Daemon, boxes: Boxes, tmp_path: 
         taken = new.ctl("restore", boxes.archive, "--yes")
         assert taken.returncode == 1 and "it has mine" in taken.stderr
         assert new.data("journal", "stats")["journalId"] == before and not (new.state / "restore").exists()
+
+
+@pytest.fixture
+def listening() -> Iterator[Daemon]:
+    """A blank machine on a port that it has again in its next life."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with daemon(start=False) as made:
+        made.start("--listen", f"127.0.0.1:{port}")
+        yield made
+
+
+def adopts(who: Operator, capsule: Daemon) -> "subprocess.CompletedProcess[str]":
+    info = capsule.data("capsule", "info")
+    return who.ctl("adopt", info["addresses"][0], "--fingerprint", info["tlsFingerprintSha256"], "--name", "new")
+
+
+def test_whoever_restores_by_a_key_stays_an_admin_beside_those_in_the_archive_and_throws_out_a_stolen_one(
+    listening: Daemon, tmp_path: Path
+) -> None:
+    laptop, desk = Operator(tmp_path / "laptop"), Operator(tmp_path / "desk")
+    archive = str(tmp_path / "memory")
+    with daemon() as old:
+        old.good("key", "add", laptop.public_key(), "--name", "laptop", "--role", "admin")
+        old.good("secret", "create", "password", stdin="hunter2")
+        old.good("journal", "export", archive)
+        hashed = wanted(old)
+    assert adopts(desk, listening).returncode == 0
+    plan = desk.good("restore", archive, "--dry-run")
+    assert "laptop" in plan and "yours: stays" in plan and "`capsulectl key remove KEY` right after" in plan
+    done = desk.ctl("restore", archive, "--yes")
+    assert done.returncode == 0 and f"as in the archive ({hashed}), with your key" in done.stdout, done.stderr
+    assert "keys that open it: laptop (admin)" in done.stderr
+    assert len(desk.data("key", "list")) == 2
+    desk.good("key", "remove", "laptop", "--yes")
+    assert len(desk.data("key", "list")) == 1
+    assert "adoption window closed" in adopts(laptop, listening).stderr
+    assert any("restored" in one["summary"] for one in listening.history("--type", "operator.enrolled"))
+    assert "Whole:    yes" in desk.good("journal", "verify")
+
+
+def test_a_machine_without_keys_that_took_over_an_archive_is_nobodys_to_adopt(
+    listening: Daemon, boxes: Boxes, tmp_path: Path
+) -> None:
+    assert listening.data("capsule", "info").get("claimableSeconds"), "it is blank"
+    done = listening.ctl(
+        "restore", boxes.archive, "--secrets", boxes.secrets, "--passphrase-file", boxes.passphrase, "--yes"
+    )  # fmt: skip
+    assert done.returncode == 0 and "nobody can adopt it before the machine boots again" in done.stderr
+    stranger = adopts(Operator(tmp_path / "stranger"), listening)
+    assert stranger.returncode == 1 and "adoption window closed" in stranger.stderr
+    assert not listening.data("capsule", "info").get("claimableSeconds") and not listening.data("key", "list")
