@@ -52,15 +52,11 @@ def restore(
     """
     check_wanted(passphrase_file, secrets)
     past = remembered(file)
-    sealed = None
-    if secrets and not dry_run:
-        sealed = unsealed(secrets, passphrase_of(passphrase_file, twice=False))
-        if sealed.journal_id != past.title.journal_id:
-            raise Failure(f"{secrets} holds the secrets of another machine's journal than {file}", USAGE)
+    sealed = _values_of(secrets, passphrase_file, past, file) if secrets else None
     connection = Connection(common.capsule)
     _check_blank(connection)
     admits = _admits(connection, past)
-    missing = lacks(past.machine, _held(connection, past), bool(secrets))
+    missing = lacks(past, _held(connection, past), frozenset() if sealed is None else sealed.names)
     if dry_run:
         _show(past, missing, admits, output)
         return
@@ -71,6 +67,13 @@ def restore(
     answer = _send(connection, Path(file), sealed, common)
     _wait(common, connection.target.machine, answer, timeout)
     _tell(past, answer, missing, admits, output, common)
+
+
+def _values_of(secrets: str, passphrase_file: str, past: Remembered, file: str) -> Sealed:
+    sealed = unsealed(secrets, passphrase_of(passphrase_file, twice=False))
+    if sealed.journal_id != past.title.journal_id:
+        raise Failure(f"{secrets} holds the secrets of another machine's journal than {file}", USAGE)
+    return sealed
 
 
 def _check_blank(connection: Connection) -> None:
@@ -157,7 +160,7 @@ def _wait(common: Common, machine: str, answer: Any, timeout: float) -> None:
     keep(machine, Seen(answer.journal_id, answer.head_seq, answer.head_hash))
     if stats.desired_hash != answer.desired_hash:
         raise Failure(
-            f"what is wanted here has the hash {stats.desired_hash} and in the archive {answer.desired_hash}: somebody "
+            f"what is wanted here has the hash {stats.desired_hash} and was to have {answer.desired_hash}: somebody "
             "has declared something since, `capsulectl history` tells"
         )
 
@@ -199,7 +202,7 @@ def _show(past: Remembered, missing: list[Lack], admits: Admitted, output: str) 
     admits.show()
     if missing:
         print("\nNot in the archive:")
-        show_table(("KIND", "NAME", "NOTE"), missing)
+        show_table(("KIND", "NAME", "NOTE"), missing, cut=False)
 
 
 def _counted(count: int, word: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from capsulectl.sealed_file import Sealed, sealed, unsealed
 from tests.integration.test_volumes import count, user, volume
 from tests.support.daemon import SERVE, Daemon, daemon, manifest
 from tests.support.operators import Operator
@@ -55,6 +56,17 @@ def boxes(old: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Boxes:
     return made
 
 
+@pytest.fixture
+def listening() -> Iterator[Daemon]:
+    """A blank machine on a port that it has again in its next life."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with daemon(start=False) as made:
+        made.start("--listen", f"127.0.0.1:{port}")
+        yield made
+
+
 def wanted(capsule: Daemon) -> str:
     return str(capsule.data("journal", "stats")["desiredHash"])
 
@@ -66,7 +78,9 @@ def env_of(capsule: Daemon, name: str) -> str:
 def test_with_its_secrets_and_its_volume_it_lives_on_as_it_was(old: Daemon, boxes: Boxes) -> None:
     hashed, history = wanted(old), old.history()
     with daemon() as new:
-        plan = new.good("restore", boxes.archive, "--secrets", boxes.secrets, "--dry-run")
+        plan = new.good(
+            "restore", boxes.archive, "--secrets", boxes.secrets, "--passphrase-file", boxes.passphrase, "--dry-run"
+        )  # fmt: skip
         assert f"hash {hashed}" in plan and "was pushed: push it here, too" in plan
         assert "volume" in plan and "secret " not in plan, "those come along"
         new.push_image()
@@ -117,6 +131,25 @@ def test_without_them_only_what_needs_them_waits_and_says_for_what(old: Daemon, 
         assert env_of(new, "told") == "new hunter3"
 
 
+def test_a_file_of_secrets_is_opened_in_a_dry_run_too_and_what_it_lacks_is_listed(
+    boxes: Boxes, listening: Daemon, tmp_path: Path
+) -> None:
+    content = unsealed(boxes.secrets, "correct horse")
+    made = tmp_path / "made"
+
+    def planned(of: Sealed, *options: str) -> "subprocess.CompletedProcess[str]":
+        made.write_bytes(sealed(of, "correct horse"))
+        opened = ("--secrets", str(made), "--passphrase-file", boxes.passphrase)
+        return listening.ctl("restore", boxes.archive, *opened, "--dry-run", *options)
+
+    short = planned(content._replace(values=("t0ken",)), "-o", "name")
+    assert {"secret/password", "volume/data"} <= set(short.stdout.split()) and "env/told" not in short.stdout
+    other = planned(content._replace(journal_id="ab" * 16))
+    assert other.returncode == 2 and "another machine's journal" in other.stderr
+    unasked = listening.ctl("restore", boxes.archive, "--secrets", boxes.secrets, "--dry-run")
+    assert unasked.returncode == 2 and "nobody is there to ask for the passphrase" in unasked.stderr
+
+
 def test_what_does_not_fit_changes_nothing(old: Daemon, boxes: Boxes, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("no horse at all\n")
@@ -125,27 +158,17 @@ def test_what_does_not_fit_changes_nothing(old: Daemon, boxes: Boxes, tmp_path: 
     cut.write_bytes(content[: len(content) // 2])
     with daemon() as new:
         before = new.data("journal", "stats")["journalId"]
-        locked = new.ctl(
-            "restore", boxes.archive, "--secrets", boxes.secrets, "--passphrase-file", str(wrong), "--yes"
-        )  # fmt: skip
-        assert locked.returncode == 1 and "the passphrase is another" in locked.stderr
+        for option in ("--yes", "--dry-run"):
+            locked = new.ctl(
+                "restore", boxes.archive, "--secrets", boxes.secrets, "--passphrase-file", str(wrong), option
+            )  # fmt: skip
+            assert locked.returncode == 1 and "the passphrase is another" in locked.stderr
         broken = new.ctl("restore", str(cut), "--yes")
         assert broken.returncode == 1 and "cut or altered" in broken.stderr
         new.good("volume", "create", "mine", "16MiB")
         taken = new.ctl("restore", boxes.archive, "--yes")
         assert taken.returncode == 1 and "it has mine" in taken.stderr
         assert new.data("journal", "stats")["journalId"] == before and not (new.state / "restore").exists()
-
-
-@pytest.fixture
-def listening() -> Iterator[Daemon]:
-    """A blank machine on a port that it has again in its next life."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with daemon(start=False) as made:
-        made.start("--listen", f"127.0.0.1:{port}")
-        yield made
 
 
 def adopts(who: Operator, capsule: Daemon) -> "subprocess.CompletedProcess[str]":
