@@ -1,6 +1,6 @@
 """An archive's fold, here, without a machine: from the empty state, or from what the archive begins with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
@@ -78,9 +78,10 @@ class Folding:
         except UNREADABLE as error:
             raise Failure(f"the state that the archive begins with cannot be read: {error}") from error
 
-    def all_of_it(self) -> Machine:
-        """The state at the end. Raises Failure."""
+    def all_of_it(self, look: Callable[[Machine, Event | None], None] = lambda before, event: None) -> Machine:
+        """The state at the end; `look` is shown each event, and the state before it. Raises Failure."""
         for stored, event in self.entries():
+            look(self.machine, event)
             fold(self.machine, stored.header, event)
         return self.machine
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from capsulectl.admitted import Admitted, admitted
 from capsulectl.connection import Connection
 from capsulectl.errors import TIMED_OUT, USAGE, Failure, NotLetIn
 from capsulectl.heads import Seen, keep
@@ -42,32 +43,37 @@ def restore(
 ) -> None:
     """Have a blank machine take over another's memory: the same is wanted of it, and it begins to do it.
 
-    What the archive does not hold is listed first: images, secrets' values, what volumes hold. Without --secrets,
-    workloads whose values are sealed wait until they are given again.
+    The keys that open the machine from then on, and what the archive does not hold, are listed first: images, secrets'
+    values, what volumes hold. Your own key stays an admin's. Workloads whose sealed values are not in --secrets wait
+    until they are given again.
 
     Example: capsulectl --capsule new restore memory.capsule --secrets secrets.sealed
     Example: capsulectl restore memory.capsule --dry-run
     """
     check_wanted(passphrase_file, secrets)
     past = remembered(file)
-    sealed = None
-    if secrets and not dry_run:
-        sealed = unsealed(secrets, passphrase_of(passphrase_file, twice=False))
-        if sealed.journal_id != past.title.journal_id:
-            raise Failure(f"{secrets} holds the secrets of another machine's journal than {file}", USAGE)
+    sealed = _values_of(secrets, passphrase_file, past, file) if secrets else None
     connection = Connection(common.capsule)
     _check_blank(connection)
-    missing = lacks(past.machine, _held(connection, past), bool(secrets))
+    admits = _admits(connection, past)
+    missing = lacks(past, _held(connection, past), frozenset() if sealed is None else sealed.names)
     if dry_run:
-        _show(past, missing, output)
+        _show(past, missing, admits, output)
         return
     if not yes:
         with shown_beside(output):
-            _show(past, missing, "table")
+            _show(past, missing, admits, "table")
     confirm(f"Let {_machine(connection)} take it over?", yes)
     answer = _send(connection, Path(file), sealed, common)
     _wait(common, connection.target.machine, answer, timeout)
-    _tell(past, answer, missing, output, common)
+    _tell(past, answer, missing, admits, output, common)
+
+
+def _values_of(secrets: str, passphrase_file: str, past: Remembered, file: str) -> Sealed:
+    sealed = unsealed(secrets, passphrase_of(passphrase_file, twice=False))
+    if sealed.journal_id != past.title.journal_id:
+        raise Failure(f"{secrets} holds the secrets of another machine's journal than {file}", USAGE)
+    return sealed
 
 
 def _check_blank(connection: Connection) -> None:
@@ -96,6 +102,13 @@ def _held(connection: Connection, past: Remembered) -> frozenset[str]:
     wanted = list(needed_images(past.machine))
     held = connection.read(connection.image_cache.Held, image_cache_pb2.ImageHeldRequest(digests=wanted)).held_bytes
     return frozenset(digest for digest, size in zip(wanted, held, strict=True) if size)
+
+
+def _admits(connection: Connection, past: Remembered) -> Admitted:
+    from capsule.v1 import identity_pb2
+
+    who = connection.read(connection.identity.WhoAmI, identity_pb2.WhoAmIRequest())
+    return admitted(past.machine, who, connection.read(connection.identity.KeyList, identity_pb2.KeyListRequest()).keys)
 
 
 def _send(connection: Connection, archive: Path, sealed: Sealed | None, common: Common) -> Any:
@@ -147,7 +160,7 @@ def _wait(common: Common, machine: str, answer: Any, timeout: float) -> None:
     keep(machine, Seen(answer.journal_id, answer.head_seq, answer.head_hash))
     if stats.desired_hash != answer.desired_hash:
         raise Failure(
-            f"what is wanted here has the hash {stats.desired_hash} and in the archive {answer.desired_hash}: somebody "
+            f"what is wanted here has the hash {stats.desired_hash} and was to have {answer.desired_hash}: somebody "
             "has declared something since, `capsulectl history` tells"
         )
 
@@ -163,16 +176,18 @@ def _taken_over(common: Common, answer: Any) -> Any:
     except NotLetIn as refusal:
         raise Failure(
             "the machine has taken over the archive, and with it the operators in there in place of its own: "
-            f"{refusal.message}. On the machine itself, `capsulectl key add` needs no key"
+            f"{refusal.message}. A hosted capsule takes a key on the machine itself, by its socket: `capsulectl key "
+            "add`. The operating system has no such place: boot another system there, have it leave the file "
+            "`capsule/RESET_AUTH` as docs/security.md says under Adoption, and adopt the machine anew"
         ) from refusal
     except Failure:
         return None
     return stats if stats.journal_id == answer.journal_id else None
 
 
-def _show(past: Remembered, missing: list[Lack], output: str) -> None:
+def _show(past: Remembered, missing: list[Lack], admits: Admitted, output: str) -> None:
     if output in ("json", "yaml"):
-        write(_data(past, missing), output)  # type: ignore[arg-type]
+        write(_data(past, missing, admits), output)  # type: ignore[arg-type]
         return
     if output == "name":
         for one in missing:
@@ -184,33 +199,41 @@ def _show(past: Remembered, missing: list[Lack], output: str) -> None:
         _counted(len(some), word) for some, word in ((machine.workloads, "workload"), (machine.volumes, "volume"))
     )
     print(f"Wanted:   {wanted}; hash {past.desired_hash}")
+    admits.show()
     if missing:
         print("\nNot in the archive:")
-        show_table(("KIND", "NAME", "NOTE"), missing)
+        show_table(("KIND", "NAME", "NOTE"), missing, cut=False)
 
 
 def _counted(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
-def _data(past: Remembered, missing: list[Lack]) -> dict[str, Any]:
+def _data(past: Remembered, missing: list[Lack], admits: Admitted) -> dict[str, Any]:
     return {
         "journalId": past.title.journal_id,
         "headSeq": past.title.last_seq,
         "headHash": past.title.head_hash,
         "desiredHash": past.desired_hash,
+        "keys": admits.data(),
         "missing": [one._asdict() for one in missing],
     }
 
 
-def _tell(past: Remembered, answer: Any, missing: list[Lack], output: str, common: Common) -> None:
+def _tell(past: Remembered, answer: Any, missing: list[Lack], admits: Admitted, output: str, common: Common) -> None:
     if output in ("json", "yaml"):
-        write(_data(past, missing) | {"values": answer.values}, output)  # type: ignore[arg-type]
+        write(_data(past, missing, admits) | {"values": answer.values}, output)  # type: ignore[arg-type]
         return
     if output == "name":
         print(answer.journal_id)
         return
     values = f", {answer.values} sealed values" if answer.values else ""
-    print(f"restored to entry {answer.head_seq}{values}; wanted is {answer.desired_hash}, as in the archive")
+    print(f"restored to entry {answer.head_seq}{values}; wanted is {answer.desired_hash}, {_like(past, answer)}")
+    say(f"keys that open it: {admits.text()}. {admits.advice()}".rstrip(". "), common.quiet)
     for one in missing:
         say(f"{one.kind} {one.name}: {one.note}", common.quiet)
+
+
+def _like(past: Remembered, answer: Any) -> str:
+    same = answer.desired_hash == past.desired_hash
+    return "as in the archive" if same else f"as in the archive ({past.desired_hash}), with your key as an admin's"

@@ -7,6 +7,8 @@ The first two lines are authenticated with the rest. Source of the figures: RFC 
 128 MiB and about half a second for each passphrase that somebody tries.
 """
 
+import hashlib
+import hmac
 import json
 import os
 from typing import Any, NamedTuple
@@ -19,6 +21,8 @@ LOG_N, R, P = 17, 8, 1
 LOG_N_MOST = 20
 """A file that asks for more than a gigabyte is not ours; for that, r and p must be what we write, too."""
 SALT_BYTES, NONCE_BYTES, KEY_BYTES = 16, 12, 32
+NAME_CHARS = 32
+"""In hex."""
 FILE_BYTES_MOST = 256 << 20
 
 
@@ -28,6 +32,13 @@ class Sealed(NamedTuple):
     journal_id: str
     naming_key: bytes
     values: tuple[str, ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What the journal calls them: HMAC-SHA256 of each, under the key, as the machine's vault names them."""
+        return frozenset(
+            hmac.new(self.naming_key, value.encode(), hashlib.sha256).hexdigest()[:NAME_CHARS] for value in self.values
+        )
 
 
 def sealed(content: Sealed, passphrase: str) -> bytes:

@@ -64,7 +64,7 @@ async def open_life(
     if (by_installer := installed.laid_down(layout)) is not None:
         engine.record(by_installer.events(engine.machine), vital=True, actor=installed.INSTALLER)
     if (restored := restoring.laid_down(layout)) is not None:
-        engine.record(restored.events(engine.machine.seq), vital=True, actor=restored.actor)
+        engine.record(restored.events(engine.machine), vital=True, actor=restored.actor)
     # What was done meanwhile was done before this life: what a halt ended did not lose its power.
     engine.record(tuple(recovered(of_runs_noted, clock.boot_id)), vital=True, actor=SYSTEM)
     engine.record((*crashed, *opening, *turned, *moved, *reset), vital=True, actor=SYSTEM)

@@ -20,8 +20,10 @@ from capsuled.layout import Layout
 from journal.durable import settle, sync_directory, write_durably
 from journal.entry import Actor
 from journal.environment import FRONT_LOG
-from journal.events import JournalRestored
+from journal.events import Event, JournalRestored
 from journal.retention import COMPACTED
+from projections.operators import keeping
+from projections.state import Machine, Operator
 
 READY = "ready"
 
@@ -35,12 +37,20 @@ class Restored(msgspec.Struct, frozen=True):
     values: int
     actor: Actor
     login: str = ""
+    own: Operator | None = None
+    """Whoever asked, by the key that was known here: stays an admin, also where the archive does not know it."""
 
-    def events(self, seq: int) -> tuple[JournalRestored, ...]:
-        """The first fact of the life that begins with it; none where the journal goes on to entry `seq` already: it was
-        told of, and a crash kept it from being cleared."""
-        told = seq > self.upto
-        return () if told else (JournalRestored(self.upto, self.head_hash, self.release, self.values, self.login),)
+    def events(self, machine: Machine) -> tuple[Event, ...]:
+        """The first facts of the life that begins with it; none where the journal goes on behind them already: they
+        were told, and a crash kept this from being cleared. Pure."""
+        kept = () if self.own is None else keeping(machine, self.own)
+        if machine.seq <= self.upto:
+            return (self._told(), *kept)
+        return kept if machine.seq == self.upto + 1 else ()
+
+    def _told(self) -> JournalRestored:
+        """Nobody is to come by all that the machine has by being the first to ask: the window stays shut."""
+        return JournalRestored(self.upto, self.head_hash, self.release, self.values, self.login, shut=True)
 
 
 def make_room(layout: Layout) -> Path:

@@ -15,7 +15,7 @@ from journal.events import (
     JournalRestored,
     MachineHalted,
 )
-from projections import network, secrets, volumes
+from projections import network, operators, secrets, volumes
 from projections.handlers import Handlers
 from projections.phases import LIVE, RunPhase
 from projections.state import Boot, Deadline, Machine
@@ -68,6 +68,8 @@ def machine_halted(machine: Machine, header: Header, event: MachineHalted) -> No
 
 def journal_restored(machine: Machine, header: Header, event: JournalRestored) -> None:
     """What was seen of the world was another machine's: nothing of it runs or is mounted here."""
+    if event.shut:
+        operators.shut(machine, header)
     _switched_off(machine, header, "moved", keeps_streaks=True)
 
 

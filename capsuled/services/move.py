@@ -17,7 +17,7 @@ from capsuled.identity import Identity
 from capsuled.layout import Layout
 from capsuled.processes import CommandFailed
 from capsuled.restoring import Restored, clear, lacks_place, lacks_room, laid_down, lay_down, make_room
-from capsuled.rpc import caller_of, refuse
+from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.sealing import SealBroken, Vault
 from capsuled.seals import named
 from capsuled.streams import OpenStream, opened
@@ -26,7 +26,9 @@ from journal.durable import write_durably
 from journal.errors import JournalError, JournalFull
 from projections.blank import holds
 from projections.desired import desired_hash
+from projections.operators import kept_admin
 from projections.refusals import refused
+from projections.state import Operator
 
 NAMING_KEY_BYTES = 32
 VALUES_BYTES = 1 << 20
@@ -133,11 +135,16 @@ class MoveService(MoveServiceServicer):
         if replayed.problem:
             _refuse_archive(replayed.problem)
         self._refuse_others()
+        if (lost := caller.lost()) is not None:  # an upload takes a while
+            raise Refused(lost)
         # What is done here from now on is not in the archive, and would be lost with this life.
         self._engine.closed = refused("UNAVAILABLE", "RESTORING", ENDS)
         if lacking := lacks_room(self._layout):
             _refuse_room(f"the journal's file system has {_mib(lacking)} MiB too little for this archive")
-        restored = Restored(title.last_seq, title.head_hash, title.release, values, caller.actor, caller.login)
+        own = self._own(caller)
+        restored = Restored(title.last_seq, title.head_hash, title.release, values, caller.actor, caller.login, own)
+        if own is not None:
+            machine.operators[own.kid] = kept_admin(machine, own)
         await self._aside.to_its_end(lambda: lay_down(self._layout, restored))
         return pb.RestoreResponse(
             journal_id=title.journal_id,
@@ -146,6 +153,10 @@ class MoveService(MoveServiceServicer):
             desired_hash=desired_hash(machine),
             values=values,
         )
+
+    def _own(self, caller: Caller) -> Operator | None:
+        """The caller, by the key that it has here; None of one on the machine itself, who needs none."""
+        return self._engine.machine.operators.get(caller.actor.id) if caller.actor.kind == "operator" else None
 
     def _refuse_others(self) -> None:
         """Somebody may have declared something while the archive came."""

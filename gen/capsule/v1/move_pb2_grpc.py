@@ -57,7 +57,8 @@ class MoveServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Restore(self, request_iterator, context):
-        """On a machine that has nothing yet: the archive's memory becomes its own. capsuled begins anew with it at once.
+        """On a machine that has nothing yet: the archive's memory becomes its own, and its operators with it; the
+        caller's key stays an admin's. capsuled begins anew with it at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

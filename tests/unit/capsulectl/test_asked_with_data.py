@@ -10,7 +10,7 @@ import pytest
 from capsule.v1 import rollback_pb2
 from capsulectl import restore, rollback
 from capsulectl.errors import USAGE, Failure
-from capsulectl.inventory import Remembered
+from capsulectl.inventory import Origins, Remembered
 from journal.archive import Title
 from tests.support.story import Story
 
@@ -25,10 +25,10 @@ class Machine:
     target = SimpleNamespace(name="new")
 
     def __getattr__(self, service: str) -> Any:
-        return SimpleNamespace(List=None, Held=None, Rollback=None)
+        return SimpleNamespace(List=None, Held=None, Rollback=None, WhoAmI=None, KeyList=None)
 
     def read(self, call: object, request: object) -> Any:
-        return SimpleNamespace(workloads=[], volumes=[], secrets=[], held_bytes=[])
+        return SimpleNamespace(workloads=[], volumes=[], secrets=[], held_bytes=[], kid="", keys=[])
 
     def call(self, call: object, request: Any) -> Any:
         assert request.dry_run, "nobody said yes"
@@ -45,7 +45,7 @@ def _restore(output: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    past = Remembered(Title("ab" * 16, "0.1.0", 1, 5, "cd" * 32), Story().machine)
+    past = Remembered(Title("ab" * 16, "0.1.0", 1, 5, "cd" * 32), Story().machine, Origins())
     monkeypatch.setattr(restore, "remembered", lambda file: past)
     for module in (restore, rollback):
         monkeypatch.setattr(module, "Connection", lambda capsule: Machine())

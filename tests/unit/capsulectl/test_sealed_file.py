@@ -7,6 +7,7 @@ import pytest
 from capsulectl import sealed_file
 from capsulectl.errors import Failure
 from capsulectl.sealed_file import Sealed, sealed, unsealed
+from capsuled.sealing import Vault
 
 CONTENT = Sealed("ab" * 16, bytes(range(32)), ("hunter2", "t0ken", "ünï\0code"))
 
@@ -31,6 +32,11 @@ def test_what_was_sealed_is_opened_by_its_passphrase_and_no_other(tmp_path: Path
     for other in ("correct horse ", "Correct horse", "x"):
         with pytest.raises(Failure, match="passphrase is another"):
             unsealed(file, other)
+
+
+def test_its_values_have_the_names_that_the_machine_gave_them(tmp_path: Path) -> None:
+    vault = Vault(tmp_path, b"of this machine alone", CONTENT.naming_key)
+    assert CONTENT.names == {vault.name_of(value) for value in CONTENT.values}
 
 
 def test_every_byte_of_it_counts(tmp_path: Path) -> None:

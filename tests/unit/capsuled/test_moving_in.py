@@ -21,15 +21,16 @@ from capsuled.services import move
 from capsuled.services.move import MoveService
 from capsuled.session import CURRENT, Session
 from journal.archive import export
-from journal.entry import LOCAL
+from journal.entry import LOCAL, Actor
 from journal.environment import Environment
 from journal.errors import JournalFull
 from journal.events import DaemonStopped
 from journal.reader import Reader
 from journal.sequencer import Draft
 from journal.writer import Journal
+from projections.desired import desired_hash
 from projections.intents import AddKey
-from projections.refusals import Refusal
+from projections.refusals import Refusal, refused
 from projections.state import Machine
 from tests.support.clock import HandClock
 from tests.support.vault import OpenVault
@@ -48,8 +49,10 @@ class Blank:
         vault: Any = OpenVault()
         self.service = MoveService(self.house.engine, vault, self.layout, identity, self.ends.set)
 
-    async def restore(self, archive: bytes, announced: int | None = None) -> pb.RestoreResponse:
-        CURRENT.set(Session(LOCAL))
+    async def restore(
+        self, archive: bytes, announced: int | None = None, session: Session = Session(LOCAL)
+    ) -> pb.RestoreResponse:
+        CURRENT.set(session)
         return await self.service.Restore(_messages(archive, announced), None)
 
     async def asked(self) -> str:
@@ -126,6 +129,43 @@ def test_what_is_refused_leaves_nothing_and_changes_nothing(
         assert await blank.asked() == "admitted"
         assert (await blank.restore(archive)).head_seq == 1
         await asyncio.wait_for(blank.ends.wait(), 5)
+
+    asyncio.run(story())
+
+
+def test_who_restores_with_a_key_is_kept_and_what_is_wanted_is_told_with_it(tmp_path: Path, archive: bytes) -> None:
+    async def story() -> None:
+        blank = Blank(tmp_path / "new")
+        for kid in ("ann", "bob"):
+            await blank.house.engine.call(AddKey(kid, "ab" * 32, kid, "admin"), Caller(LOCAL, "KeyAdd"))
+        ann = Session(Actor("operator", "ann", "ann", "admin"))
+        answer = await blank.restore(archive, session=ann)
+        laid = restoring.laid_down(blank.layout)
+        assert laid is not None and laid.own == blank.house.engine.machine.operators["ann"]
+        assert answer.desired_hash == desired_hash(Machine(operators={"ann": laid.own}))
+
+    asyncio.run(story())
+
+
+def test_who_restores_by_the_socket_brings_no_key(tmp_path: Path, archive: bytes) -> None:
+    async def story() -> None:
+        blank = Blank(tmp_path / "new")
+        assert await blank.asked() == "admitted"
+        answer = await blank.restore(archive)
+        laid = restoring.laid_down(blank.layout)
+        assert laid is not None and laid.own is None and answer.desired_hash == desired_hash(Machine())
+
+    asyncio.run(story())
+
+
+def test_whose_key_was_removed_while_the_archive_came_has_nothing_taken_over(tmp_path: Path, archive: bytes) -> None:
+    async def story() -> None:
+        blank = Blank(tmp_path / "new")
+        gone = refused("UNAUTHENTICATED", "KEY_REMOVED", "this key was removed")
+        session = Session(Actor("operator", "ann", "ann", "admin"), lost=lambda: gone)
+        with pytest.raises(Refused, match="this key was removed"):
+            await blank.restore(archive, session=session)
+        assert not blank.layout.restore.exists() and await blank.asked() == "admitted"
 
     asyncio.run(story())
 

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from capsuled.layout import Layout, hosted
 from capsuled.restoring import READY, Restored, laid_down, lay_down, make_room, take_over
 from journal.entry import LOCAL
+from journal.events import JournalRestored, OperatorEnrolled, OperatorRoleChanged
+from journal.specs import Role
+from projections.state import Machine, Operator
 
 RESTORED = Restored(9, "ab" * 32, "0.0.1", 2, LOCAL)
 
@@ -49,9 +53,28 @@ def test_what_was_laid_down_is_in_its_place_after_the_start_and_told_of_until_it
     for _ in range(2):
         take_over(layout)
         assert taken_over(layout) and laid_down(layout) == RESTORED
-    (event,) = RESTORED.events(9)
-    assert RESTORED.events(10) == (), "it is told once"
-    assert (event.upto, event.head_hash, event.values) == (9, "ab" * 32, 2)
+    told = JournalRestored(9, "ab" * 32, "0.0.1", 2, shut=True)
+    assert RESTORED.events(Machine(seq=9)) == (told,)
+    assert RESTORED.events(Machine(seq=10)) == (), "it is told once"
+
+
+def known(role: Role) -> dict[str, Operator]:
+    return {"k1": Operator("k1", "cd" * 32, "ada at home", role, "", 1, 1)}
+
+
+def test_whoever_asked_with_a_key_stays_an_admin_also_where_the_archive_does_not_know_it() -> None:
+    restored = replace(RESTORED, own=Operator("k1", "cd" * 32, "ada", "admin", "", 5, 3))
+    enrolled = OperatorEnrolled("k1", "cd" * 32, "ada", "admin", how="restored")
+    assert restored.events(Machine(seq=9))[1:] == (enrolled,)
+    assert restored.events(Machine(seq=9, operators=known("reader")))[1:] == (OperatorRoleChanged("k1", "admin"),)
+    assert restored.events(Machine(seq=9, operators=known("admin")))[1:] == ()
+
+
+def test_a_start_that_was_cut_behind_the_first_of_these_facts_tells_the_others() -> None:
+    restored = replace(RESTORED, own=Operator("k1", "cd" * 32, "ada", "admin", "", 5, 3))
+    assert restored.events(Machine(seq=10)) == restored.events(Machine(seq=9))[1:] != ()
+    assert restored.events(Machine(seq=10, operators=known("admin"))) == ()
+    assert restored.events(Machine(seq=11)) == (), "who was thrown out since is not let in again"
 
 
 def test_what_was_cut_off_before_it_counted_changes_nothing(tmp_path: Path) -> None:
