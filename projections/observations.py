@@ -196,9 +196,9 @@ def observe_all(
 
 def strangers(machine: Machine, seen: tuple[ObservedRun, ...]) -> tuple[ObservedRun, ...]:
     """Runs that a driver shows and no workload owns: leftovers of an earlier incarnation, of an earlier run, or of a
-    later one. A start is durable before it is done, and `machine` is of after the look: a run that the state knows
-    nothing of yet is one that the journal has lost, as where an older export was put in its place. It would go on beside
-    the one that follows, on the same volumes."""
+    later one. A start is durable before it is done, and `machine` is of after the look: a run that the state does not
+    know yet is one that the journal has lost, as where an older export was put in its place. It would go on beside the
+    one that follows, on the same volumes."""
     return tuple(
         one
         for one in seen
