@@ -17,7 +17,7 @@ import grpc
 
 from capsulectl.contexts import DEFAULT_SOCKET, target
 from capsulectl.errors import FAILED, INTERRUPTED, TIMED_OUT, USAGE, Failure, NotLetIn
-from capsulectl.heads import Heads, Question, Seen, Told, told_in
+from capsulectl.heads import Heads, Question, Seen, Told, kept_at_ns, told_in
 from journal.release import RELEASE
 
 AT_A_TIME = 16
@@ -64,7 +64,7 @@ class Connection:
         """What the machine's own journal says of how it came to be another; empty when it says nothing."""
         from capsulectl.restored import why_another
 
-        return why_another(self, seen, told)
+        return why_another(self, seen, told, kept_at_ns(self.target.machine))
 
     @property
     def local(self) -> bool:

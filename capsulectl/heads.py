@@ -4,7 +4,12 @@ One small file a machine below the configuration, `heads/NAME`: journal, number 
 machine is asked what stands where the newest entry stood that was seen here (capsuled/heads.py). Another entry, or
 none, means that the journal was put back, cut or edited: that is said, loudly and each time, until it is accepted
 (`capsulectl journal accept`). What the journal itself explains is said once: it was taken over from an archive, or is
-another machine's. Every command begins with this: it loads nothing for it that the others do not need.
+another machine's. Beside the head stand the restores that were behind it when it was seen, by their times: what was
+seen after one, that one does not explain. Every command begins with this: it loads nothing for it that the others do
+not need.
+
+    heads/NAME      journal, number, hash, and the restores' times with commas between, `-` for none; by spaces. Without
+                    the last one where it was not told of.
 """
 
 import contextlib
@@ -15,25 +20,30 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 _NAME_CHARS = 240
-HEAD, THEN = "capsule-head", "capsule-head-then"
+HEAD, THEN, RESTORED = "capsule-head", "capsule-head-then", "capsule-head-restored"
+_RESTORES = 16
 
 
 class Seen(NamedTuple):
-    """The newest entry that was seen: its journal, number and hash; and from when on."""
+    """The newest entry that was seen: its journal, number and hash. `restored`: when journals that were seen here were
+    taken over from archives, up to then, by their own entries; None where that is not known."""
 
     journal: str
     seq: int
     hash: str
+    restored: tuple[int, ...] | None = None
 
 
 class Told(NamedTuple):
-    """What a machine says: where its journal begins and ends, and what stands where ours stood (empty: nothing)."""
+    """What a machine says: where its journal begins and ends, what stands where ours stood (empty: nothing), and when
+    it was taken over from archives (None: it does not say)."""
 
     journal: str
     first_seq: int
     seq: int
     hash: str
     then: str
+    restored: tuple[int, ...] | None = None
 
 
 NONE = Seen("", 0, "")
@@ -52,11 +62,16 @@ class Question(NamedTuple):
 
 def told_in(metadata: Iterable[tuple[str, Any]] | None) -> Told | None:
     """What stands beside an answer, if anything does."""
-    found = {key: value for key, value in metadata or () if key in (HEAD, THEN)}
+    found = {key: value for key, value in metadata or () if key in (HEAD, THEN, RESTORED)}
     parts = str(found.get(HEAD, "")).split()
     if len(parts) != 4 or not (parts[1].isdigit() and parts[2].isdigit()):
         return None
-    return Told(parts[0], int(parts[1]), int(parts[2]), parts[3], str(found.get(THEN, "")))
+    restored = _times(str(found[RESTORED]).split()) if RESTORED in found else None
+    return Told(parts[0], int(parts[1]), int(parts[2]), parts[3], str(found.get(THEN, "")), restored)
+
+
+def _times(words: list[str]) -> tuple[int, ...]:
+    return tuple(int(word) for word in words if word.isascii() and word.isdigit())
 
 
 class Heads:
@@ -95,8 +110,15 @@ class Heads:
                 _warn(seen, told)
                 return
             print(f"capsulectl: {why}", file=sys.stderr)
-        if self._seen.journal != told.journal or told.seq > self._seen.seq or not fits(seen, told):
+        before = self._seen
+        if before.journal != told.journal or told.seq > before.seq or not fits(seen, told):
             self._seen = Seen(told.journal, told.seq, told.hash)
+        elif told.restored is None:
+            return
+        if told.restored is not None:
+            restored = tuple(dict.fromkeys((*told.restored, *(before.restored or ()))))
+            self._seen = self._seen._replace(restored=restored[:_RESTORES])
+        if self._seen != before:
             with contextlib.suppress(OSError):
                 _keep(self._file, self._seen)
 
@@ -128,10 +150,18 @@ def _warn(seen: Seen, told: Told) -> None:
 def load(machine: str) -> Seen:
     """What was seen of a machine last."""
     try:
-        journal, seq, digest = _file_of(machine).read_text().split()
-        return Seen(journal, int(seq), digest)
+        journal, seq, digest, *more = _file_of(machine).read_text().split()
+        return Seen(journal, int(seq), digest, _times(more[0].split(",")) if more else None)
     except (OSError, ValueError):
         return NONE
+
+
+def kept_at_ns(machine: str) -> int:
+    """When that was, by this side's clock; 0 where nothing was kept."""
+    try:
+        return _file_of(machine).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def keep(machine: str, seen: Seen) -> None:
@@ -143,7 +173,8 @@ def _keep(file: Path, seen: Seen) -> None:
     """Not synced: it only has to be some head that was once seen."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = file.with_name(f".{file.name}.{os.getpid()}")
-    scratch.write_text(f"{seen.journal} {seen.seq} {seen.hash}\n")
+    restored = "" if seen.restored is None else " " + (",".join(map(str, seen.restored)) or "-")
+    scratch.write_text(f"{seen.journal} {seen.seq} {seen.hash}{restored}\n")
     os.replace(scratch, file)
 
 

@@ -45,6 +45,10 @@ async def open_life(
     too small."""
     journal = memory.journal
     assert journal is not None
+    turned = set_back(memory.machine.at, clock.wall_ns()) if system is None else ()
+    if (restored := restoring.laid_down(layout)) is not None:
+        # Before anything is made of the state: some of it is another machine's until then.
+        engine.record(restored.events(engine.machine), vital=True, actor=restored.actor)
     of_runs_noted = of_runs(memory.side_log)
     of_slots = await read_in(engine, memory.side_log, stands_in(journal.reader))
     for lost in of_slots.lost:
@@ -56,15 +60,12 @@ async def open_life(
     crashed = () if system is None else crashes()
     before = engine.machine.boot
     halted = before is not None and any(one.boot == before.boot for one in of_runs_noted)
-    turned = set_back(memory.machine.at, clock.wall_ns()) if system is None else ()
     opening = opening_events(engine.machine, clock, os.getpid(), "hosted" if system is None else MODE, halted)
     found = None
     if system is not None and fitted is not None:
         found = await update_opening(fitted, system, clock.boot_id, about)
     if (by_installer := installed.laid_down(layout)) is not None:
         engine.record(by_installer.events(engine.machine), vital=True, actor=installed.INSTALLER)
-    if (restored := restoring.laid_down(layout)) is not None:
-        engine.record(restored.events(engine.machine), vital=True, actor=restored.actor)
     # What was done meanwhile was done before this life: what a halt ended did not lose its power.
     engine.record(tuple(recovered(of_runs_noted, clock.boot_id)), vital=True, actor=SYSTEM)
     engine.record((*crashed, *opening, *turned, *moved, *reset), vital=True, actor=SYSTEM)

@@ -15,7 +15,7 @@ from journal.events import (
     JournalRestored,
     MachineHalted,
 )
-from projections import network, operators, secrets, volumes
+from projections import network, operators, secrets, updates, volumes
 from projections.handlers import Handlers
 from projections.phases import LIVE, RunPhase
 from projections.state import Boot, Deadline, Machine
@@ -67,10 +67,12 @@ def machine_halted(machine: Machine, header: Header, event: MachineHalted) -> No
 
 
 def journal_restored(machine: Machine, header: Header, event: JournalRestored) -> None:
-    """What was seen of the world was another machine's: nothing of it runs or is mounted here."""
+    """What was seen of the world was another machine's: nothing of it runs or is mounted here, and no slot is as it was
+    there."""
     if event.shut:
         operators.shut(machine, header)
     _switched_off(machine, header, "moved", keeps_streaks=True)
+    updates.left_behind(machine, header)
 
 
 def daemon_stopped(machine: Machine, header: Header, event: DaemonStopped) -> None:

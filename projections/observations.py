@@ -195,13 +195,17 @@ def observe_all(
 
 
 def strangers(machine: Machine, seen: tuple[ObservedRun, ...]) -> tuple[ObservedRun, ...]:
-    """Runs that a driver shows and no workload owns: leftovers of an earlier incarnation or an earlier run."""
+    """Runs that a driver shows and no workload owns: leftovers of an earlier incarnation, of an earlier run, or of a
+    later one. A start is durable before it is done, and `machine` is of after the look: a run that the state does not
+    know yet is one that the journal has lost, as where an older export was put in its place. It would go on beside the
+    one that follows, on the same volumes."""
     return tuple(
         one
         for one in seen
         if (workload := machine.workloads.get(one.name)) is None
         or workload.uid != one.uid
-        or (workload.run is not None and one.run < workload.run.number)
+        or workload.run is None
+        or one.run != workload.run.number
     )
 
 

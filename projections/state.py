@@ -331,7 +331,7 @@ class Update(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     `boot` is the boot of the new system, `deadline` the moment until which it must be confirmed; `failing` what the
     health gate last said, `judged` whether it said anything, and `well_since_mono` since when nothing fails, 0 while
     something does. `cause`, `message` and `confidence`: why it was rolled back. `with_data`: its volumes are to be as
-    they were before it. `seq`: its last entry.
+    they were before it. `from_slot` is empty where that is another machine's. `seq`: its last entry.
     """
 
     uid: int

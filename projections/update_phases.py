@@ -35,6 +35,7 @@ class UpdateMove(StrEnum):
     CONFIRMED = "confirmed"
     RETURN = "return"
     ROLL_BACK = "roll back"
+    LEAVE = "be left behind with its machine"
 
 
 P, M = UpdatePhase, UpdateMove
@@ -65,6 +66,11 @@ TABLE: Mapping[tuple[UpdatePhase, UpdateMove], UpdatePhase] = MappingProxyType(
         (P.CONFIRMING, M.RETURN): P.RETURNING,
         (P.CONFIRMING, M.ROLL_BACK): P.ROLLED_BACK,
         (P.RETURNING, M.ROLL_BACK): P.ROLLED_BACK,
+        # Another machine took the memory over: neither its slots nor its boot loader know of it.
+        **{
+            (phase, M.LEAVE): P.DROPPED
+            for phase in (P.STAGING, P.STAGED, P.ARMING, P.ARMED, P.TENTATIVE, P.CONFIRMING, P.RETURNING)
+        },
     }
 )
 

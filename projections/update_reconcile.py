@@ -65,7 +65,8 @@ def reconcile(
 ) -> Reconciled:
     """As of a daemon's start in the boot `boot`. `machine` is the state before anything of this life is told."""
     update, tried = current(machine), machine.updates.get(booted.update)
-    first = machine.boot is None or machine.boot.boot != boot
+    # Also where the memory was taken over in this boot: which slot runs is not known then.
+    first = machine.boot is None or machine.boot.boot != boot or not machine.slots.active
     here = not first and tried is not None and tried.boot == boot
     confirmed = here and tried is not None and tried.phase is UpdatePhase.CONFIRMED
     if booted.update and not confirmed and not _boots_by_itself(booted, loader):

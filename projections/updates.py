@@ -4,6 +4,7 @@ An entry that does not fit the phase of its update changes nothing: what a recov
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 
 from msgspec.structs import replace
 
@@ -11,6 +12,7 @@ from journal.entry import Header
 from journal.events import (
     BootStarted,
     Event,
+    JournalRestored,
     UpdateArmed,
     UpdateArming,
     UpdateBegun,
@@ -69,8 +71,10 @@ def earlier_failure(machine: Machine, version: str, commit: str) -> Update | Non
 
 def fallback(machine: Machine) -> Update | None:
     """The update by which the other slot came to hold a system that this machine ran: its `from_` fields say which.
-    None where nothing good is known to be there."""
+    None where nothing good is known to be there, as on a machine that took the memory over and has had none since."""
     for update in reversed(machine.updates.values()):
+        if not update.from_slot:
+            return None
         if update.phase is P.CONFIRMED:
             return update
         if update.kind == "push":
@@ -80,16 +84,19 @@ def fallback(machine: Machine) -> Update | None:
 
 def above_level(machine: Machine, events: Iterable[Event]) -> str:
     """The type of the first of these that the system before could not act on, while the present one is on trial: it
-    would freeze when the machine goes back. Empty where there is none."""
+    would freeze when the machine goes back. Empty where there is none. What takes the memory over ends a trial that was
+    another machine's."""
     trial = on_trial(machine) if machine.slots.tentative else None
     if trial is None or not trial.from_level:
         return ""
     level = dict(trial.from_level)
+    events = takewhile(lambda one: not isinstance(one, JournalRestored), events)
     above = (one for one in events if one.EFFECT == "must" and level.get(type_of(one), 0) < one.VERSION)
     return next((type_of(one) for one in above), "")
 
 
 P, M = UpdatePhase, UpdateMove
+LEFT_BEHIND = "it was under way when another machine took the memory over"
 
 
 def _moved(machine: Machine, header: Header, uid: int, move: UpdateMove) -> Update | None:
@@ -258,6 +265,16 @@ def rolled_back(machine: Machine, header: Header, event: UpdateRolledBack) -> No
             deadline=None,
             boot=event.boot or update.boot,
         )
+
+
+def left_behind(machine: Machine, header: Header) -> None:
+    """The memory is another machine's from now on, whose slots hold what they hold: nothing of what went on in the ones
+    before is under way, and nothing there can be gone back to."""
+    machine.slots = Slots()
+    for uid, before in machine.updates.items():
+        update = _moved(machine, header, uid, M.LEAVE) or before
+        message = before.message if update is before else LEFT_BEHIND
+        machine.updates[uid] = replace(update, from_slot="", deadline=None, message=message)
 
 
 def key_enrolled(machine: Machine, header: Header, event: UpdateKeyEnrolled) -> None:

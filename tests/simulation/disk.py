@@ -189,6 +189,14 @@ class SimulatedReader:
         """See Reader."""
         return self.get(len(self._disk.values()))
 
+    def cursor(self) -> int:
+        """See Reader. It has no index, and none is behind."""
+        return len(self._disk.values())
+
+    def of_type(self, tag: str, first: int = 1, last: int = LAST) -> Iterator[Stored]:
+        """See Reader."""
+        return (stored for stored in self.entries(first, last) if stored.header.type == tag)
+
     def newest_of_type(self, tag: str, last: int = LAST) -> Iterator[Stored]:
         """See Reader."""
         return (stored for stored in map(unpack, reversed([*self.values(last=last)])) if stored.header.type == tag)

@@ -85,6 +85,19 @@ def test_what_the_journal_explains_is_said_once(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err == "" and load("home").seq == 301
 
 
+def test_restores_are_kept_beside_the_head_and_a_file_without_them_is_read() -> None:
+    heads = Heads("home", lambda seen, told: "it was restored")
+    hear(heads, Told(HOME, 1, 500, "aa" * 32, ""))
+    assert load("home") == SEEN, "an older daemon says nothing of them"
+    hear(heads, Told(HOME, 1, 500, "aa" * 32, "aa" * 32, ()))
+    assert load("home") == SEEN._replace(restored=())
+    hear(heads, Told(HOME, 1, 700, "bb" * 32, "aa" * 32, (9, 7)))
+    hear(heads, Told("f" * 16, 1, 800, "cc" * 32, "", (12, 7)))
+    assert load("home") == Seen("f" * 16, 800, "cc" * 32, (12, 7, 9)), "of a journal that was here before, too"
+    hear(heads, Told("f" * 16, 1, 801, "dd" * 32, "cc" * 32))
+    assert load("home").restored is None, "what may have been since is not known"
+
+
 def test_a_rewritten_history_is_called_so(capsys: pytest.CaptureFixture[str]) -> None:
     keep("home", SEEN)
     hear(Heads("home", lambda seen, told: ""), Told(HOME, 1, 900, "bb" * 32, "cc" * 32))
@@ -98,3 +111,6 @@ def test_a_daemon_that_says_nothing_is_believed_nothing() -> None:
     assert told_in((("capsule-head", f"{HOME} 1 5 {'a' * 64}"), ("capsule-head-then", ""))) == Told(
         HOME, 1, 5, "a" * 64, ""
     )
+    with_times = (("capsule-head", f"{HOME} 1 5 {'a' * 64}"), ("capsule-head-restored", "9 x 7"))
+    assert told_in(with_times) == Told(HOME, 1, 5, "a" * 64, "", (9, 7))
+    assert told_in((with_times[0], ("capsule-head-restored", ""))) == Told(HOME, 1, 5, "a" * 64, "", ())

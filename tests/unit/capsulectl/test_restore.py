@@ -8,7 +8,7 @@ import pytest
 
 from capsulectl import restore
 from capsulectl.errors import Failure, NotLetIn
-from capsulectl.heads import load
+from capsulectl.heads import Seen, load
 from capsulectl.options import COMMON
 
 UNKNOWN = "this key is not enrolled on this capsule"
@@ -56,7 +56,7 @@ def test_it_ends_with_the_next_life_and_leaves_no_channel_open(monkeypatch: pyte
     monkeypatch.setattr(restore, "Connection", machine)
     restore._wait(COMMON, "new", ANSWER, 10)
     assert (machine.asked, machine.open) == (3, 0)
-    assert load("new") == ("archive", 9, "ab")
+    assert load("new") == Seen("archive", 9, "ab")
 
 
 def test_whose_key_is_not_in_the_archive_is_told_so_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,7 +102,13 @@ def test_what_belongs_to_nobody_is_a_stranger(story: Story) -> None:
     story.run_starts("web")
     earlier, present, later = seen(run=1), seen(run=2), seen(run=3)
     other_life, nobodys = seen(uid=5), seen(name="gone", uid=7)
-    assert strangers(story.machine, (earlier, present, later, other_life, nobodys)) == (earlier, other_life, nobodys)
+    look = (earlier, present, later, other_life, nobodys)
+    assert strangers(story.machine, look) == (earlier, later, other_life, nobodys)
+
+
+def test_a_run_that_the_journal_has_lost_the_start_of_is_a_stranger(story: Story) -> None:
+    assert strangers(story.machine, (seen(run=1),)) == (seen(run=1),), "no run of it was begun yet"
+    assert strangers(begun(story).machine, (seen(run=1), seen(run=2))) == (seen(run=2),)
 
 
 KILLED = 137

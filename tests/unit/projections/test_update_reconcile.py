@@ -9,6 +9,7 @@ from journal.events import (
     BootStarted,
     DaemonStarted,
     Event,
+    JournalRestored,
     UpdateArmed,
     UpdateArming,
     UpdateConfirmed,
@@ -294,3 +295,15 @@ def test_a_push_that_ended_behind_a_default_that_could_not_be_loaded_says_what_b
     )
     story.tell(*found.events)
     assert facts(found) == [UpdateStagingFailed] and story.machine.slots.default == "slot_b"
+
+
+@pytest.mark.parametrize("elsewhere", [on_trial, armed, confirming, returning, confirmed])
+@pytest.mark.parametrize("boot", ["boot-9", "boot-2"], ids=["another machine's", "of this boot"])
+def test_a_machine_that_took_a_memory_over_tells_its_own_slot_and_nothing_of_what_was_tried_elsewhere(
+    elsewhere: Callable[[], Story], boot: str
+) -> None:
+    story = elsewhere()
+    story.tell(JournalRestored(upto=story.machine.seq, head_hash="ab"))
+    for booted in (A, B):
+        found = told(story, booted, boot)
+        assert facts(found) == [BootStarted] and found.back is None and not found.trial

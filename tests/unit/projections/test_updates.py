@@ -1,8 +1,13 @@
 """What the journal says of updates, folded: phases, what is remembered of a failure, what the other slot holds."""
 
+import pytest
+from msgspec.structs import replace
+
 from journal.events import (
     BootStarted,
     DaemonStarted,
+    Event,
+    JournalRestored,
     UpdateArmed,
     UpdateArming,
     UpdateBegun,
@@ -18,12 +23,26 @@ from journal.events import (
     WorkloadStopRequested,
 )
 from journal.evidence import FailedCheck
+from projections.intents import Checkpoint
+from projections.retention import admit_checkpoint
 from projections.state import Deadline, Slots, Update
 from projections.update_phases import UpdatePhase
-from projections.updates import KEPT, above_level, current, earlier_failure, fallback, on_trial
+from projections.updates import (
+    KEPT,
+    LEFT_BEHIND,
+    above_level,
+    current,
+    earlier_failure,
+    fallback,
+    on_trial,
+    unconfirmed,
+)
 from tests.support.story import Story
 
 LEVEL = (("workload.applied", 1),)
+UID = 3
+ARMED = (UpdateStaged(UID, "b", "r", 1, 2), UpdateArming(UID), UpdateArmed(UID))
+BOOTED = BootStarted("slot_b", "slot_a", "2 bbb", tentative=True, uid=UID, deadline_mono_ns=9)
 
 
 def begun(version: str = "2", commit: str = "bbb", **more: object) -> UpdateBegun:
@@ -172,3 +191,65 @@ def test_a_slot_that_a_rollback_did_not_write_still_has_what_was_confirmed_there
     assert fallback(story.machine) == confirmed
     story.tell(begun("3", "ccc"))
     assert fallback(story.machine) is None
+
+
+def taken_over(story: Story) -> Story:
+    """By another machine, which is not booted by slots yet."""
+    story.tell(JournalRestored(upto=story.machine.seq, head_hash="ab"))
+    return story
+
+
+@pytest.mark.parametrize(
+    "under_way",
+    [
+        (),
+        (UpdateStaged(UID, "b", "r", 1, 2),),
+        (UpdateStaged(UID, "b", "r", 1, 2), UpdateArming(UID)),
+        (*ARMED,),
+        (*ARMED, BOOTED),
+        (*ARMED, BOOTED, UpdateConfirming(UID, "operator")),
+        (*ARMED, BOOTED, UpdateReturning(UID, "no-uplink", "no address")),
+    ],
+)
+def test_what_was_under_way_where_an_archive_is_from_is_not_where_it_is_taken_over(
+    under_way: tuple[Event, ...],
+) -> None:
+    story = Story()
+    booted(story)
+    story.tell(begun(), *under_way)
+    assert uid_of(story) == UID
+    taken_over(story)
+    update = the(story)
+    assert (update.phase, update.message) == (UpdatePhase.DROPPED, LEFT_BEHIND)
+    assert update.ended_at == story.machine.at and update.deadline is None
+    assert current(story.machine) is None and not unconfirmed(story.machine) and story.machine.slots == Slots()
+    assert isinstance(admit_checkpoint(story.machine, Checkpoint(1, 2, "", "", "")), tuple), "history can be cut"
+    before = dict(story.machine.updates)
+    story.tell(UpdateConfirming(UID, "by-hand"), UpdateConfirmed(UID, "slot_b"), UpdateRolledBack(UID, "hung"))
+    assert story.machine.updates == before, "what an older release told of it behind that"
+
+
+def test_on_a_machine_that_took_the_memory_over_nothing_that_ran_elsewhere_can_be_gone_back_to() -> None:
+    story = tentative()
+    story.tell(UpdateConfirming(uid_of(story), "operator"), UpdateConfirmed(uid_of(story), "slot_b"))
+    confirmed = the(story)
+    taken_over(story)
+    assert the(story) == replace(confirmed, from_slot=""), "it is remembered"
+    assert fallback(story.machine) is None
+    booted(story)
+    story.tell(begun("1", "aaa", kind="rollback"))
+    assert fallback(story.machine) is None
+    story.tell(begun("3", "ccc"))
+    uid = uid_of(story)
+    story.tell(UpdateStaged(uid, "b", "r", 1, 2), UpdateArming(uid), UpdateArmed(uid))
+    story.tell(BootStarted("slot_b", "slot_a", "3 ccc", tentative=True, uid=uid))
+    story.tell(UpdateConfirming(uid, "healthy"), UpdateConfirmed(uid, "slot_b"))
+    assert fallback(story.machine) == the(story), "what was confirmed here is"
+
+
+def test_what_takes_the_memory_over_in_another_machines_trial_is_above_nobodys_level() -> None:
+    story = tentative()
+    newer = WorkloadStopRequested("web", 1)
+    restored = JournalRestored(upto=story.machine.seq, head_hash="ab")
+    assert above_level(story.machine, (restored, newer)) == ""
+    assert above_level(story.machine, (newer, restored)) == "workload.stop_requested"

@@ -1,0 +1,54 @@
+"""An export in a damaged journal's place while workloads run on: what was started after it is not there twice."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_volumes import user, volume
+from tests.support.daemon import Daemon, daemon
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def capsule() -> Iterator[Daemon]:
+    with daemon() as made:
+        made.push_image()
+        made.apply(f"{volume('data')}\n---\n{user('counter', 'data')}", "--wait")
+        yield made
+
+
+def restart(capsule: Daemon) -> None:
+    run = capsule.status("counter")["run"]
+    capsule.good("restart", "counter")
+    capsule.until(lambda: _runs(capsule, run + 1), "another run is there")
+
+
+def _runs(capsule: Daemon, least: int) -> bool:
+    status = capsule.status("counter")
+    return bool(status["phase"] == "WORKLOAD_PHASE_RUNNING" and status["run"] >= least)
+
+
+def test_by_the_manuals_recipe_one_run_is_there_and_clients_are_warned_until_they_accept(
+    capsule: Daemon, tmp_path: Path
+) -> None:
+    archive, journal = str(tmp_path / "memory"), capsule.state / "journal"
+    capsule.good("journal", "export", archive)
+    exported = capsule.status("counter")["run"]
+    for _ in range(3):
+        restart(capsule)
+    lost = capsule.status("counter")
+    capsule.stop()
+    journal.rename(capsule.state / "journal.damaged")
+    capsule.good("journal", "import", archive, "--dir", str(journal))
+    assert Path(f"/proc/{lost['pid']}").exists(), "it runs on meanwhile"
+    capsule.start()
+    capsule.until(lambda: not Path(f"/proc/{lost['pid']}").exists(), "what the journal does not know is ended")
+    capsule.until(lambda: _runs(capsule, exported + 1), "the next one is there")
+    assert "run 4, which no workload owns" in capsule.output()
+    assert "it was put back, or cut" in capsule.ctl("list").stderr
+    capsule.good("journal", "accept", "--yes")
+    assert "WARNING" not in capsule.ctl("list").stderr
+    (head,) = (capsule.scratch / "config" / "heads").iterdir()
+    assert head.read_text().split()[3] == "-", "that it was never taken over is known, too"
