@@ -5,7 +5,7 @@ import errno
 import os
 import time
 
-from guest import cgroups, devices, kernel, network
+from guest import cgroups, devices, kernel, network, new_volumes
 from guest.mounts import FILES, SECRETS, SMALL_BYTES, VOLUMES, directory_of, secret_directories
 from guest.run import Run, read
 
@@ -73,6 +73,8 @@ def prepare(run: Run, disks: dict[str, str]) -> None:
         place = f"{VOLUMES}/{one['serial']}"
         os.makedirs(place)
         _mount_ext4(disk(disks, one["serial"]), place, kernel.RDONLY if one["read_only"] else 0)
+        if not one["read_only"]:
+            new_volumes.settle(place, one["path"], (PAYLOAD,), run.user.uid, run.user.gid)
     _write_files(run)
 
 

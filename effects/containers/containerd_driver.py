@@ -7,7 +7,6 @@ task whose start was cut is checked against runc's own files (birth.py).
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,13 @@ from containerdapi import (
 from effects.containerd.connection import Connection, tolerated, translated
 from effects.containerd.letting_go import let_go
 from effects.containerd.news import news
-from effects.containers import cgroups, names
+from effects.containers import cgroups, log_files, names
 from effects.containers.birth import Births
 from effects.containers.bundles import Bundles, without_environment
 from effects.containers.devices import machine_devices
 from effects.containers.layers import Layers
 from effects.containers.never_ran import never_ran
+from effects.containers.new_volumes import settled
 from effects.containers.own_files import OwnFiles
 from effects.containers.records import Records
 from effects.containers.spec import Host, Surroundings, runtime_spec
@@ -191,6 +191,7 @@ class ContainerdDriver:
         mounts = await self._layers.ensure(run, key, rootfs)
         directories = layer_directories((mount.type, mount.source, tuple(mount.options)) for mount in mounts)
         identity = resolve(run.user or rootfs.config.user, directories)
+        await settled(run, directories, identity)
         around = Surroundings(self._files.write(run), tuple(machine_devices()) if run.privileged else ())
         spec = runtime_spec(run, rootfs.config, identity, self._host, cid, around)
         stdout, stderr = self.log_files(run.name, run.uid, run.run)
@@ -200,7 +201,7 @@ class ContainerdDriver:
             container_id=cid, rootfs=mounts, stdout=str(stdout), stderr=str(stderr), options=self._options
         )
         try:
-            _touch(stdout, stderr)
+            log_files.touch(stdout, stderr)
         except OSError as error:
             raise unwritten(f"the log file {stdout}", error) from error
         await self._create_task(request, spec)
@@ -317,7 +318,7 @@ class ContainerdDriver:
             await self.remove_run(name, uid, int(one.labels[names.RUN]))
         async with self._holds.barred(name, uid):
             await self._layers.drop(name, uid)
-        _remove_logs(self._logs / name, uid)
+        log_files.remove(self._logs / name, uid)
         self._files.remove(name, uid)
 
     def log_files(self, name: str, uid: int, run: int) -> tuple[Path, Path]:
@@ -383,16 +384,3 @@ class ContainerdDriver:
 
 def _host_paths(run: RunSpec) -> tuple[str, ...]:
     return (*run.host_bind_paths, *(bind.source for bind in run.host_binds))
-
-
-def _touch(*paths: Path) -> None:
-    paths[0].parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for path in paths:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
-
-
-def _remove_logs(directory: Path, uid: int) -> None:
-    for path in directory.glob(f"{uid}.*"):
-        path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        directory.rmdir()

@@ -15,6 +15,9 @@ what lies under it only ever grows. A storage that takes no discards is mounted 
 was mounted like this is not looked for: to trim all of it here would hold the mount open against a stop, and the check
 before a start would last as long; it goes back once it was used and freed again."""
 BLOCK_BYTES = 4096
+_NOT_KEPT = "Cannot allocate space for /lost+found"
+"""A check of everything makes that directory first of all, and calls a file system whose numbers of files are all taken
+inconsistent for want of it. A workload has none in its volume (guest/new_volumes.py)."""
 _FSCK_USABLE = 2
 """e2fsck's exit codes below this: clean, or made so. A negative one is a signal's, and says neither."""
 
@@ -23,11 +26,19 @@ async def damage(command: Command, disk: str, *options: str) -> str:
     """What e2fsck says of a file system that it cannot mend by itself; of a sound one nothing, once its journal is
     replayed after a crash, and mended what is safe to mend. Raises VolumeFailed where e2fsck did not come to its end:
     that is no damage, for which somebody would throw data away."""
-    argv = ("e2fsck", *options, "-p", disk)
-    code, said = await command(*argv)
-    if code < 0:
-        raise VolumeFailed(f"`{' '.join(argv)}`: {how_it_ended(code)} before it had checked the file system")
+    code, said = await _checked(command, *options, "-p", disk)
+    if code >= _FSCK_USABLE and _NOT_KEPT in said:
+        # It has come as far as that, so nothing before it was unsafe to mend. Now it does without.
+        code, said = await _checked(command, "-f", "-y", disk)
     return "" if code < _FSCK_USABLE else said.strip()[-300:] or how_it_ended(code)
+
+
+async def _checked(command: Command, *arguments: str) -> tuple[int, str]:
+    code, said = await command("e2fsck", *arguments)
+    if code < 0:
+        argv = " ".join(("e2fsck", *arguments))
+        raise VolumeFailed(f"`{argv}`: {how_it_ended(code)} before it had checked the file system")
+    return code, said
 
 
 async def check(command: Command, name: str, disk: str) -> None:

@@ -39,6 +39,18 @@ def test_a_check_that_was_killed_is_neither_sound_nor_damage(said: str) -> None:
             asyncio.run(checked)
 
 
+@pytest.mark.parametrize(("then", "damaged"), [(1, ""), (4, "the rest")])
+def test_one_that_has_no_room_for_lost_and_found_is_checked_without(then: int, damaged: str) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    async def fsck(*argv: str) -> tuple[int, str]:
+        asked.append(argv)
+        return (4, "Cannot allocate space for /lost+found.\n") if len(asked) == 1 else (then, "the rest")
+
+    assert asyncio.run(damage(fsck, DISK, "-f")) == damaged
+    assert asked == [("e2fsck", "-f", "-p", DISK), ("e2fsck", "-f", "-y", DISK)]
+
+
 def test_an_end_is_told_in_words() -> None:
     assert [how_it_ended(code) for code in (0, 3, -15, -40)] == [
         "exit 0",
