@@ -16,6 +16,8 @@ from projections.volume_admission import admit_volume
 
 _ABLE = frozenset({"volume"})
 """Whoever has volumes can do this with them."""
+_OVER = frozenset({UpdatePhase.RETURNING, UpdatePhase.ROLLED_BACK, UpdatePhase.DROPPED, UpdatePhase.FAILED})
+"""Phases in which nobody takes a trial for one any more."""
 _NEVER_BOOTED = frozenset({UpdatePhase.FAILED, UpdatePhase.DROPPED})
 
 
@@ -55,7 +57,8 @@ def owed(machine: Machine, told: Event) -> Update | None:
             return left if left is not None and left.with_data else None
         case BootStarted(tentative=True):
             trial = machine.updates.get(told.uid)
-            return None if trial is None else machine.updates.get(trial.data_of)
+            # The boot loader may take its one-shot behind a trial's end: nobody waits for what runs then.
+            return None if trial is None or trial.phase in _OVER else machine.updates.get(trial.data_of)
         case _:
             return None
 
@@ -63,15 +66,8 @@ def owed(machine: Machine, told: Event) -> Update | None:
 def owed_late(machine: Machine, told: Iterable[Event]) -> tuple[Update, ...]:
     """The same of all that was told while nothing could be done to volumes; `machine` is the state behind it. A trial
     that is over by then has had no workload on them, and leaves them as they are."""
-    found: dict[int, Update] = {}
-    for event in told:
-        update = owed(machine, event)
-        if isinstance(event, BootStarted) and update is not None:
-            over = machine.updates[event.uid].phase in (UpdatePhase.RETURNING, UpdatePhase.ROLLED_BACK)
-            update = None if over else update
-        if update is not None:
-            found[update.uid] = update
-    return tuple(found.values())
+    each = (owed(machine, event) for event in told)
+    return tuple({update.uid: update for update in each if update is not None}.values())
 
 
 def brought_back(machine: Machine, update: Update) -> tuple[tuple[Event, ...], tuple[str, ...]]:

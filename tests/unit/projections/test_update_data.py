@@ -20,7 +20,7 @@ from journal.events import (
 from projections.admission import Admitted
 from projections.intents import CreateVolume, DeleteSnapshot, TakeSnapshot
 from projections.refusals import Refusal
-from projections.update_data import brought_back, outlived, owed
+from projections.update_data import brought_back, outlived, owed, owed_late
 from projections.update_intents import RollBackUpdate, System
 from projections.updates import KEPT
 from tests.support.story import Story
@@ -111,6 +111,18 @@ def test_a_confirmed_update_is_taken_back_with_its_data_by_the_trial_of_the_syst
     owing = owed(story.machine, BootStarted("slot_a", "slot_b", "0.0.1 aaa", tentative=True, uid=trial))
     assert owing is not None and owing.uid == update
     assert owed(story.machine, UpdateRolledBack(trial, "operator")) is None, "they are as they were since its boot"
+
+
+def test_a_trial_that_is_over_before_the_boot_loader_takes_it_brings_nothing_back() -> None:
+    story = with_volumes("db", "web")
+    update = kept(story)
+    tried(story, update)
+    confirmed(story, update)
+    assert isinstance(back(story, with_data=True), Admitted)
+    trial = uid(story)
+    story.tell(UpdateArming(trial), UpdateArmed(trial), UpdateRolledBack(trial, "never-booted"))
+    late = BootStarted("slot_a", "slot_b", "0.0.1 aaa", tentative=True, uid=trial)
+    assert owed(story.machine, late) is None and owed_late(story.machine, (late,)) == ()
 
 
 @pytest.mark.parametrize("missing", ["nothing kept", "deleted", "it freezes", "not booted"])
