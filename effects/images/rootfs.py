@@ -14,11 +14,13 @@ from effects.containerd.snapshots import prepared
 from effects.errors import DriverError, ImageCorrupt, ImageMissing, ImageUnreadable
 from effects.images.content import ContentStore
 from effects.images.leases import Lease, Leases
-from effects.images.oci import Descriptor, Manifest, chain_ids, parse, parse_config
+from effects.images.oci import LAYER_TYPE, Descriptor, Manifest, chain_ids, parse, parse_config
 from effects.runs.process import ImageConfig
 
 _KEPT = 256
 _SCRATCH = "extract-"
+_AS_CONTAINERD_HAS_IT = {"application/vnd.docker.image.rootfs.diff.tar.zstd": f"{LAYER_TYPE}+zstd"}
+"""containerd 1.6 unpacks zstd by this name alone; that of schema 2 it refuses."""
 
 
 class RootFs(msgspec.Struct, frozen=True):
@@ -148,7 +150,8 @@ class Unpacker:
         key, committed = self._passing.key(f" {chain_id}"), False
         try:
             mounts = await prepared(self._connection, key, parent, {}, metadata)
-            blob = types_pb2.Descriptor(media_type=layer.media_type, digest=layer.digest, size=layer.size)
+            kind = _AS_CONTAINERD_HAS_IT.get(layer.media_type, layer.media_type)
+            blob = types_pb2.Descriptor(media_type=kind, digest=layer.digest, size=layer.size)
             request = diff_pb2.ApplyRequest(diff=blob, mounts=mounts)
             applied = (await self._connection.diff.Apply(request, metadata=metadata)).applied
             if applied.digest != diff_id:
