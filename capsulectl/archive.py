@@ -4,9 +4,10 @@ What is not plain to see (an archive packed as a whole, names that tell no diges
 """
 
 import hashlib
+import json
 import re
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -21,6 +22,14 @@ WORTH_BYTES = 256 << 10
 _LAYOUT = re.compile(r"(?:\./)?blobs/sha256/([0-9a-f]{64})")
 _NAMED = re.compile(r"(?:.*/)?(?:sha256:)?([0-9a-f]{64})\.tar(?:\.gz)?")
 """podman, skopeo and others call a layer by its digest in a docker-save archive, too. Nothing says that they must."""
+
+
+_LIST_BYTES = 8 << 20
+_LISTS: dict[str, Callable[[Any], Iterable[str]]] = {
+    "index.json": lambda said: [one["digest"] for one in said["manifests"]],
+    "manifest.json": lambda said: [one["Config"] for one in said],
+}
+"""What lists an archive's images, and each by what it is: an OCI layout's index, or docker-save's."""
 
 
 class Blob(NamedTuple):
@@ -64,6 +73,19 @@ def blobs(path: Path) -> list[Blob]:
     except (tarfile.TarError, OSError, ValueError):
         return []
     return found[:1_000]
+
+
+def images_in(path: Path) -> int:
+    """How many images the archive holds, as far as a plain tar tells; else 0. One of two tags may stand there twice."""
+    for name, listed in _LISTS.items():
+        try:
+            with tarfile.open(path, "r:") as tar:
+                file = next((one for one in tar if one.name.removeprefix("./") == name and one.isreg()), None)
+                if file is not None and file.size <= _LIST_BYTES and (content := tar.extractfile(file)) is not None:
+                    return len(set(listed(json.load(content))))
+        except (tarfile.TarError, OSError, ValueError, KeyError, TypeError):
+            return 0
+    return 0
 
 
 def digest_of(path: Path, blob: Blob) -> str:

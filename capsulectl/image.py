@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from capsule.v1 import image_cache_pb2
 from capsule.v1 import image_pb2 as pb
-from capsulectl.archive import known_blobs, without
+from capsulectl.archive import images_in, known_blobs, without
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.files import to_send
@@ -155,7 +155,12 @@ def push(
     archive: Annotated[str, Parameter(help="The archive, or - for standard input.", allow_leading_hyphen=True)],
     /,
     *,
-    name: Annotated[str, Parameter(name="--name", help="The image's name, if the archive does not say it.")] = "",
+    name: Annotated[
+        str,
+        Parameter(
+            name="--name", help="The image's name, instead of what the archive says. For an archive of one image."
+        ),
+    ] = "",
     common: Common = COMMON,
 ) -> None:
     """Load an OCI or docker-save archive into the cache.
@@ -165,6 +170,9 @@ def push(
     if archive.startswith("-") and archive != "-":
         raise Failure(f"unknown option {archive}", USAGE)
     source, total = to_send(archive)
+    held = images_in(Path(archive)) if name and archive != "-" else 0
+    if held > 1:
+        raise Failure(f"{archive} holds {held} images, and --name is one name: push it without", USAGE)
     connection = Connection(common.capsule)
     known = known_blobs(connection, Path(archive)) if archive != "-" and Path(archive).is_file() else ()
     metadata = pb.ImagePushMetadata(total_bytes=total, ref=name, blobs=known)

@@ -9,13 +9,17 @@ import msgspec
 from capsuled.processes import CommandFailed, run
 from effects.containers.cgroups import ROOT, is_unified
 from effects.containers.limits import NOFILE, Controllers
+from effects.containers.privileges import NETWORK_SETTINGS
 from effects.containers.spec import Host
 from projections.abilities import Abilities
 from projections.linux import CAPABILITIES, ULIMITS
 
+_SYSCTL = Path("/proc/sys")
+_GROUPS = Path("/proc/self/gid_map")
 _ACTIONS = Path("/proc/sys/kernel/seccomp/actions_avail")
 _NR_OPEN = Path("/proc/sys/fs/nr_open")
 _PID_MAX = Path("/proc/sys/kernel/pid_max")
+_ALL_GROUPS = 2**32 - 1
 
 
 def container_host(cgroup_parent: str, *, seccomp: bool = True) -> Host:
@@ -33,7 +37,16 @@ def container_host(cgroup_parent: str, *, seccomp: bool = True) -> Host:
         architecture=os.uname().machine,
         seccomp=seccomp,
         controllers=_controllers(),
+        network_settings=network_settings(_SYSCTL, _GROUPS.read_text()),
     )
+
+
+def network_settings(sysctl: Path, gid_map: str) -> tuple[str, ...]:
+    """Which of NETWORK_SETTINGS the kernel takes: runc starts nothing where one is refused. Where this process has not
+    all the groups there are, as in another's user namespace, no range may name them."""
+    known = [name for name in NETWORK_SETTINGS if (sysctl / name.replace(".", "/")).exists()]
+    groups = sum(int(line.split()[2]) for line in gid_map.splitlines())
+    return tuple(name for name in known if groups >= _ALL_GROUPS or not name.endswith("ping_group_range"))
 
 
 def abilities(host: Host, memory_bytes: int, no_microvms: str = "") -> Abilities:

@@ -16,11 +16,16 @@ def opened(name: str | Path, directory: int | None = None) -> int:
     what is no plain file."""
     seen = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
-        if not stat.S_ISREG(os.fstat(seen).st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file", str(name))
-        return os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return of(seen, name)
     finally:
         os.close(seen)
+
+
+def of(seen: int, name: str | Path) -> int:
+    """That which a descriptor has only looked at, to read. Raises OSError, also for what is no plain file."""
+    if not stat.S_ISREG(os.fstat(seen).st_mode):
+        raise OSError(errno.EINVAL, "it is no plain file", str(name))
+    return os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def beginning(fd: int, most: int) -> bytes:

@@ -45,17 +45,32 @@ def _renounce(run: "Run", user: "User", cwd: str) -> None:
     held = run.capabilities if root else run.raised
     kernel.bound_capabilities(run.capabilities)
     kernel.keep_capabilities()
+    entered = _enter(cwd)
     os.setgroups(user.groups)
     os.setresgid(user.gid, user.gid, user.gid)
     os.setresuid(user.uid, user.uid, user.uid)
-    try:
-        os.chdir(cwd)
-    except OSError as error:
-        why = os.strerror(error.errno or 0).lower()
-        raise Unexecutable("BAD_WORKING_DIR", f"the working directory {cwd} cannot be entered: {why}") from None
+    if not entered and not _enter(cwd):
+        raise _no_working_dir(cwd, errno.EACCES)
     kernel.set_capabilities(held, ambient=not root)
     if run.no_new_privileges:
         kernel.no_new_privileges()
+
+
+def _enter(cwd: str) -> bool:
+    """Whether it may. As with runc root goes in first, for an image's user may not enter its root's home; where root
+    may not, the user is asked."""
+    try:
+        os.chdir(cwd)
+    except PermissionError:
+        return False
+    except OSError as error:
+        raise _no_working_dir(cwd, error.errno or 0) from None
+    return True
+
+
+def _no_working_dir(cwd: str, number: int) -> Unexecutable:
+    why = os.strerror(number).lower()
+    return Unexecutable("BAD_WORKING_DIR", f"the working directory {cwd} cannot be entered: {why}")
 
 
 def _execute(argv: list[str], env: dict[str, str]) -> None:

@@ -1,19 +1,38 @@
 """The payload's network: the loopback, and eth0 with its address and gateway, by the oldest calls there are.
-Source: netdevice(7), linux/route.h.
+Source: netdevice(7), linux/route.h, the kernel's Documentation/networking/ip-sysctl.rst.
 """
 
 import _socket
 import fcntl
+import os
 import struct
 
 _SET_ADDRESS, _SET_MASK, _SET_FLAGS, _ADD_ROUTE = 0x8916, 0x891C, 0x8914, 0x890B
 _UP, _RUNNING = 0x1, 0x40
 _ROUTE_UP, _GATEWAY = 0x1, 0x2
 LINK = "eth0"
+_SETTINGS = "/proc/sys/net/ipv4"
+OPEN = {"ip_unprivileged_port_start": "0", "ping_group_range": "0 2147483647"}
+"""What a network of a workload's own lets everybody in it do, as with Docker: listen on any port, and send pings. What
+such a port is to be reached by, the machine decides."""
+
+
+def let_all(settings: str = _SETTINGS) -> None:
+    """OPEN is so, as far as the kernel knows it: none of it is worth a start."""
+    for name, value in OPEN.items():
+        try:
+            fd = os.open(f"{settings}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, value.encode())
+            finally:
+                os.close(fd)
+        except OSError:
+            pass
 
 
 def bring_up(network: "dict[str, str | int] | None") -> None:
     """The loopback and, with a network, `address`, `prefix` and `gateway` of eth0. Raises OSError."""
+    let_all()
     asked = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     try:
         _up(asked, "lo")

@@ -6,6 +6,7 @@ The defaults are containerd's own: its capability set, its masked and read-only 
 from typing import Any
 
 from effects.runs.protocol import RunSpec
+from guest.network import OPEN
 from projections.linux import CONTAINER_CAPABILITIES, merged
 
 MASKED = (
@@ -23,6 +24,9 @@ MASKED = (
     "/proc/scsi",
 )
 READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+NETWORK_SETTINGS = {f"net.ipv4.{name}": value for name, value in OPEN.items()}
+"""Of a network of the container's own; the same as in a microVM."""
 
 # Devices every container may use: null, zero, full, random, urandom, tty, ptmx and its own pseudo terminals.
 _DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2), (136, None))

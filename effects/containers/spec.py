@@ -10,7 +10,14 @@ import msgspec
 
 from effects.containers.limits import NOFILE, Controllers, resources, rlimits
 from effects.containers.mounts import OwnFile, mounts
-from effects.containers.privileges import MASKED, READONLY, capability_sets, device_rules, held
+from effects.containers.privileges import (
+    MASKED,
+    NETWORK_SETTINGS,
+    READONLY,
+    capability_sets,
+    device_rules,
+    held,
+)
 from effects.containers.seccomp import profile
 from effects.runs.exec_protocol import ExecRequest
 from effects.runs.process import Identity, ImageConfig, arguments, environment, hostname
@@ -21,6 +28,7 @@ class Host(msgspec.Struct, frozen=True):
     """What this machine adds: the cgroup below which runs live, every capability it has, and its own file limit.
 
     `architecture` is as uname names it. Without `seccomp` there are no filters: the kernel or the runtime has none.
+    `network_settings` are those of NETWORK_SETTINGS that its kernel takes.
     """
 
     cgroup_parent: str
@@ -29,6 +37,7 @@ class Host(msgspec.Struct, frozen=True):
     architecture: str = "x86_64"
     seccomp: bool = True
     controllers: Controllers = Controllers()
+    network_settings: tuple[str, ...] = tuple(NETWORK_SETTINGS)
 
     def cgroup_of(self, container_id: str) -> str:
         """The path of a container's cgroup, from the root of each hierarchy."""
@@ -83,6 +92,7 @@ def runtime_spec(
             spec["linux"]["seccomp"] = filters
     if run.network != "host":
         spec["hostname"] = hostname(run)
+        spec["linux"]["sysctl"] = {name: NETWORK_SETTINGS[name] for name in host.network_settings}
     return spec
 
 

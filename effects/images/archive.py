@@ -58,28 +58,38 @@ Read = Callable[[str], Awaitable[bytes]]
 
 
 class Archive:
-    """The members of an archive, by normalised name. `fallback` names an image that carries no name.
+    """The members of an archive, by normalised name. `name` is for its one image, whatever that calls itself.
     Raises ImageUnreadable, ImageCorrupt, WrongArchitecture everywhere."""
 
-    def __init__(self, members: dict[str, Kept | Link], read: Read, architecture: str, fallback: str = "") -> None:
+    def __init__(self, members: dict[str, Kept | Link], read: Read, architecture: str, name: str = "") -> None:
         self._members = members
         self._read = read
         self._architecture = architecture
-        self._fallback = fallback
+        self._name = name
 
     async def images(self) -> tuple[ArchivedImage, ...]:
         """Everything the archive brings."""
         if "index.json" in self._members and "oci-layout" in self._members:
             index = oci.parse(await self._document("index.json"), oci.Index, "index.json")
+            self._check_name({descriptor.digest for descriptor in index.manifests})
             found = [await self._oci_image(descriptor) for descriptor in index.manifests]
         elif "manifest.json" in self._members:
             saved = oci.parse(await self._document("manifest.json"), tuple[_Saved, ...], "manifest.json")
+            self._check_name({one.config for one in saved})
             found = [await self._saved_image(one) for one in saved]
         else:
             raise ImageUnreadable("this is no image archive: it has neither an index.json nor a manifest.json")
         if not found:
             raise ImageUnreadable("the archive holds no image")
         return tuple(found)
+
+    def _check_name(self, images: set[str]) -> None:
+        """One that has two tags may stand there twice."""
+        if self._name and len(images) > 1:
+            raise ImageUnreadable(
+                f"the archive holds {len(images)} images, and `--name` is one name: push it without, or one image at a "
+                "time"
+            )
 
     # --- OCI -----------------------------------------------------------------------------------------------------
 
@@ -114,7 +124,7 @@ class Archive:
         names = [target.annotations[key] for key in _NAME_KEYS if key in target.annotations]
         # skopeo writes only the tag; a tag alone names nothing.
         full = next((name for name in names if "/" in name or ":" in name), "")
-        return (self._normal(self._fallback or full),)
+        return (self._normal(self._name or full),)
 
     def _normal(self, name: str) -> str:
         if not name:
@@ -155,7 +165,7 @@ class Archive:
             Document(manifest.config.digest, config),
             Document(target.digest, content, oci.references(manifest)),
         )
-        tags = (self._fallback,) if self._fallback else (saved.tags or ("",))
+        tags = (self._name,) if self._name else (saved.tags or ("",))
         return ArchivedImage(
             tuple(self._normal(tag) for tag in tags),
             target,

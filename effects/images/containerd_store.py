@@ -31,6 +31,7 @@ from effects.images.platform import architecture
 from effects.images.protocol import Announced, CachedImage, ImageDetails, Named, Progress
 from effects.images.registry import ImageSource
 from effects.images.retries import Sleep
+from effects.images.room import Free, Room
 from effects.images.rootfs import Unpacker
 from journal.specs import ImagePin
 
@@ -39,16 +40,16 @@ _PLATFORM_LABEL = "capsule.platform"
 
 
 class ContainerdImages:
-    """The images of one containerd. See the protocol."""
+    """The images of one containerd, whose room is `free`. See the protocol."""
 
-    def __init__(self, connection: Connection, registry: ImageSource, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, connection: Connection, registry: ImageSource, free: Free, sleep: Sleep = asyncio.sleep) -> None:
         self._connection = connection
         self._content = ContentStore(connection)
         self.leases = Leases(connection)
         self.unpacker = Unpacker(connection, self._content, self.leases)
         self.naming = Naming()
         self._architecture = architecture()
-        self._fetcher = Fetcher(self._content, self.unpacker, registry, self._architecture, sleep)
+        self._fetcher = Fetcher(self._content, self.unpacker, registry, Room(free), self._architecture, sleep)
         self._pulling: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # --- in ------------------------------------------------------------------------------------------------------

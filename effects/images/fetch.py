@@ -14,6 +14,7 @@ from effects.images.leases import Lease
 from effects.images.protocol import Progress
 from effects.images.registry import ImageSource
 from effects.images.retries import Sleep, retried
+from effects.images.room import Room
 from effects.images.rootfs import Unpacker
 from journal.specs import ImagePin
 
@@ -35,16 +36,23 @@ class Fetcher:
     """Fetches images by digest."""
 
     def __init__(
-        self, content: ContentStore, unpacker: Unpacker, registry: ImageSource, architecture: str, sleep: Sleep
+        self,
+        content: ContentStore,
+        unpacker: Unpacker,
+        registry: ImageSource,
+        room: Room,
+        architecture: str,
+        sleep: Sleep,
     ) -> None:
         self._content = content
+        self._room = room
         self._sleep = sleep
         self._unpacker = unpacker
         self._registry = registry
         self._architecture = architecture
 
     async def fetch(self, pin: ImagePin, lease: Lease, progress: Progress) -> Fetched:
-        """Everything that `pin` names, under the lease. Raises DriverError."""
+        """Everything that `pin` names, under the lease; no layer of what does not fit. Raises DriverError."""
         documents = await self._documents(pin, lease)
         manifest = oci.parse(await self._content.read(pin.platform_digest), oci.Manifest, "manifest")
         layers = {layer.digest: layer.size for layer in manifest.layers}
@@ -52,8 +60,14 @@ class Fetcher:
         progress.total_bytes = manifest.config.size + sum(layers.values())
         await self._blob(pin, manifest.config.digest, manifest.config.size, lease, progress)
         oci.check_platform(oci.parse_facts(await self._content.read(manifest.config.digest)), self._architecture)
-        await self._layers(pin, layers, lease, progress)
+        with self._room.taken(pin.platform_digest, await self._least_bytes(pin, layers, lease)):
+            await self._layers(pin, layers, lease, progress)
         return Fetched(documents[0], oci.stored_bytes(manifest, *documents))
+
+    async def _least_bytes(self, pin: ImagePin, layers: dict[str, int], lease: Lease) -> int:
+        """What is to come at least: the rest of each layer, and once more what is to be unpacked, which grows."""
+        coming = sum([max(0, size - await self._content.held(digest)) for digest, size in layers.items()])
+        return coming + sum(layer.size for layer in await self._unpacker.packed(pin.platform_digest, lease))
 
     async def _documents(self, pin: ImagePin, lease: Lease) -> tuple[oci.Descriptor, ...]:
         """Index (if there is one) and manifest, stored and tied to what they name."""

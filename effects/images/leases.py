@@ -3,7 +3,7 @@
 Whoever makes something takes a lease. When it is done, the lease goes, and names keep what they need. When it was
 interrupted, the lease stays, so that another try finds the blobs and parts of blobs that have come; it goes with the
 next try that has as much, with `drop_idle`, or after a day. When it failed for good, or nothing had come, everything
-goes at once.
+goes at once; and when the disk was full, for others need what it took (room.py keeps the next try from that).
 
 containerd is told of no end: it would go by the wall clock, and one that is set would end what is under way. The day is
 counted here, from when another try of this daemon's first found the lease idle.

@@ -79,8 +79,9 @@ class ImageStore(Protocol):
         announced: Sequence[Announced] = (),
         named: Named | None = None,
     ) -> tuple[CachedImage, ...]:
-        """Load an OCI or docker-save archive; all of its images or none. `name` names one that carries none.
-        Raises ImageUnreadable, ImageCorrupt, WrongArchitecture, NoSpace, RuntimeUnavailable."""
+        """Load an OCI or docker-save archive; all of its images or none. `name` is for the one image of an archive,
+        whatever that calls itself; several cannot have it. Raises ImageUnreadable, ImageCorrupt, WrongArchitecture,
+        NoSpace, RuntimeUnavailable."""
         ...
 
     async def pull(

@@ -14,11 +14,13 @@ from effects.containerd.snapshots import prepared
 from effects.errors import DriverError, ImageCorrupt, ImageMissing, ImageUnreadable
 from effects.images.content import ContentStore
 from effects.images.leases import Lease, Leases
-from effects.images.oci import Descriptor, Manifest, chain_ids, parse, parse_config
+from effects.images.oci import LAYER_TYPE, Descriptor, Manifest, chain_ids, parse, parse_config
 from effects.runs.process import ImageConfig
 
 _KEPT = 256
 _SCRATCH = "extract-"
+_AS_CONTAINERD_HAS_IT = {"application/vnd.docker.image.rootfs.diff.tar.zstd": f"{LAYER_TYPE}+zstd"}
+"""containerd 1.6 unpacks zstd by this name alone; that of schema 2 it refuses."""
 
 
 class RootFs(msgspec.Struct, frozen=True):
@@ -92,10 +94,7 @@ class Unpacker:
 
     async def unpack(self, digest: str, lease: Lease, arrived: Arrived = _is_here) -> RootFs:
         """Unpack under a lease: layer after layer, each as soon as it has `arrived`."""
-        manifest = parse(await self._content.read(digest), Manifest, "manifest")
-        config, diff_ids = parse_config(await self._content.read(manifest.config.digest))
-        if len(diff_ids) != len(manifest.layers):
-            raise ImageUnreadable("the image's config and manifest speak of different numbers of layers")
+        manifest, config, diff_ids = await self._described(digest)
         parent = ""
         for layer, diff_id, chain_id in zip(manifest.layers, diff_ids, chain_ids(diff_ids), strict=True):
             await arrived(layer.digest)
@@ -107,6 +106,20 @@ class Unpacker:
             reference = {f"containerd.io/gc.ref.snapshot.{SNAPSHOTTER}": parent}
             await self._content.label(manifest.config.digest, reference, lease)
         return RootFs(parent, config)
+
+    async def packed(self, digest: str, lease: Lease) -> tuple[Descriptor, ...]:
+        """The layers that are not unpacked yet."""
+        manifest, _, diff_ids = await self._described(digest)
+        chains = zip(manifest.layers, chain_ids(diff_ids), strict=True)
+        return tuple([layer for layer, chain_id in chains if not await self._exists(chain_id, lease)])
+
+    async def _described(self, digest: str) -> tuple[Manifest, ImageConfig, tuple[str, ...]]:
+        """The manifest, and what its config says of the process and of each layer."""
+        manifest = parse(await self._content.read(digest), Manifest, "manifest")
+        config, diff_ids = parse_config(await self._content.read(manifest.config.digest))
+        if len(diff_ids) != len(manifest.layers):
+            raise ImageUnreadable("the image's config and manifest speak of different numbers of layers")
+        return manifest, config, diff_ids
 
     async def unpacked_bytes(self, digest: str) -> int:
         """What the manifest's layers take up unpacked, as far as they are. Layers shared with others count in full."""
@@ -148,7 +161,8 @@ class Unpacker:
         key, committed = self._passing.key(f" {chain_id}"), False
         try:
             mounts = await prepared(self._connection, key, parent, {}, metadata)
-            blob = types_pb2.Descriptor(media_type=layer.media_type, digest=layer.digest, size=layer.size)
+            kind = _AS_CONTAINERD_HAS_IT.get(layer.media_type, layer.media_type)
+            blob = types_pb2.Descriptor(media_type=kind, digest=layer.digest, size=layer.size)
             request = diff_pb2.ApplyRequest(diff=blob, mounts=mounts)
             applied = (await self._connection.diff.Apply(request, metadata=metadata)).applied
             if applied.digest != diff_id:

@@ -148,6 +148,8 @@ class TwinImages:
                 images = msgspec.json.decode(await source.line(), type=tuple[TwinImage, ...])
             except msgspec.MsgspecError as error:
                 raise ImageUnreadable(f"this is no image archive: {error}") from error
+            if name and len({image.index_digest for image in images}) > 1:
+                raise ImageUnreadable(f"the archive holds {len(images)} images, and `--name` is one name")
             skipped = {one.digest: one.skipped for one in announced}
             for image in images:
                 for layer in image.layers:

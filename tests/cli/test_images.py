@@ -1,5 +1,6 @@
 """The image cache as an operator sees it."""
 
+import gzip
 import json
 import re
 import subprocess
@@ -103,6 +104,25 @@ def test_a_push_that_broke_off_sends_only_what_is_missing(capsule: Daemon, tmp_p
     third = capsule.ctl("image", "push", str(path))
     assert re.fullmatch(r"\d\.\d KiB received, 5\.7 MiB were here already\n", third.stderr), third.stderr
     capsule.good("image", "rm", "resumed:1")
+
+
+def test_a_name_for_several_images_is_refused_before_anything_is_sent(capsule: Daemon, tmp_path: Path) -> None:
+    path, before = tmp_path / "two.tar", len(capsule.history("--type", "stream.closed"))
+    path.write_bytes(
+        oci_archive(Sample(name="docker.io/library/one:1"), Sample(name="docker.io/library/two:1", seed=2))
+    )
+    done = capsule.ctl("image", "push", str(path), "--name", "web:1")
+    assert done.returncode == 2 and "holds 2 images, and --name is one name" in done.stderr
+    assert len(capsule.history("--type", "stream.closed")) == before
+    packed = tmp_path / "two.tar.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes(), 1))
+    done = capsule.ctl("image", "push", str(packed), "--name", "web:1")
+    assert done.returncode == 1 and "holds 2 images, and `--name` is one name" in done.stderr
+    assert "web:1" not in capsule.good("image", "list")
+    assert capsule.good("image", "push", str(path)) == "one:1\ntwo:1\n"
+    path.write_bytes(oci_archive(Sample(name="docker.io/library/one:1")))
+    assert capsule.good("image", "push", str(path), "--name", "web:1") == "web:1\n"
+    capsule.good("image", "rm", "one:1", "two:1", "web:1")
 
 
 def test_a_bad_image_says_what_is_wrong_and_is_an_event(capsule: Daemon, tmp_path: Path) -> None:

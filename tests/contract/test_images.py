@@ -166,6 +166,17 @@ def test_what_was_announced_as_here_and_is_not_is_an_error(subject: Any) -> None
 
 
 @BOTH
+def test_a_name_is_for_one_image_and_several_are_refused_with_it(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        with pytest.raises(ImageUnreadable, match="holds 2 images, and `--name` is one name"):
+            await bring(made, ONE, OTHER, name="docker.io/library/named:1")
+        assert await made.store.observe() == () and await made.traces() == Traces()
+        assert await bring(made, ONE, name="docker.io/library/named:1") == ("docker.io/library/named:1",)
+
+    run_suite(subject, suite)
+
+
+@BOTH
 def test_a_removed_name_leaves_the_image_and_a_removed_digest_frees_it(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         await bring(made, ONE)
@@ -288,8 +299,9 @@ def test_a_sweep_leaves_what_is_being_unpacked(subject: Any) -> None:
 def runtime_images(made: Runtime) -> ImageStore:
     """The cache as the next daemon has it."""
     from effects.images.containerd_store import ContainerdImages
+    from effects.images.room import free_below
 
-    return ContainerdImages(made.connection, made.registry)
+    return ContainerdImages(made.connection, made.registry, free_below(made.paths.root))
 
 
 @pytest.mark.real

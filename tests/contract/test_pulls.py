@@ -1,6 +1,8 @@
 """The contract of the image cache, on the twin and on containerd: what is fetched from a registry."""
 
 import asyncio
+import contextlib
+import os
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from effects.errors import (
     RuntimeUnavailable,
 )
 from effects.images.protocol import Progress
+from effects.images.room import free_below
 from tests.contract.image_subjects import (
     BOTH,
     ONE,
@@ -25,7 +28,7 @@ from tests.contract.image_subjects import (
     run_suite,
     target,
 )
-from tests.support.cache import Traces
+from tests.support.cache import Traces, traces
 from tests.support.faulty import Fault, faulty
 from tests.support.images import Sample, twin_image
 from tests.support.runtime import runtime
@@ -204,3 +207,34 @@ def test_a_disk_that_a_pull_fills_up_is_named_and_nothing_of_the_image_stays(sub
             assert await made.traces() == Traces()
 
     run_suite(subject, suite, small=True)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "sample",
+    [Sample(layers=(12 << 20,) * 4, seed=3), Sample(layers=(100_000, 100 << 20), seed=3, airy=True)],
+    ids=["foreseen", "found when it is unpacked"],
+)
+def test_an_image_that_does_not_fit_is_not_fetched_again_and_again(sample: Sample) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(120), runtime(disk_bytes=160 << 20) as made, faulty() as registry:
+            pin = await made.registry.resolve(registry.hold(sample, "large:1"))
+            ballast = made.paths.root / "ballast"
+            with ballast.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, free_below(made.paths.root)() - (80 << 20))
+            if sample.airy:
+                with pytest.raises(NoSpace, match="the disk is full"):
+                    await made.images.pull(pin, moves=True)
+            before = registry.sent
+            for _ in range(3):
+                with pytest.raises(NoSpace, match=r"too little room: at least .* have to be free"):
+                    await made.images.pull(pin, moves=True)
+                assert await traces(made) == Traces()
+            assert registry.sent - before < 20_000, "manifest and config"
+            ballast.unlink()
+            await made.images.pull(pin, moves=True)
+            with ballast.open("wb") as file, contextlib.suppress(OSError):
+                os.posix_fallocate(file.fileno(), 0, free_below(made.paths.root)() - (1 << 20))
+            await made.images.pull(pin, moves=True)  # all of it is here
+
+    asyncio.run(main())

@@ -19,7 +19,7 @@ from effects.errors import (
 from effects.runs.protocol import Resync, RunSpec
 from journal.specs import HostBind, Resources
 from projections.observations import ObservedRun
-from tests.contract.run_subjects import BOTH, EVERY, LIMIT, SERVE, Subject, ended, run_suite
+from tests.contract.run_subjects import BOTH, EVERY, KERNELS, LIMIT, SERVE, Subject, ended, run_suite
 from tests.support.runtime import chunks, runtime
 from tests.support.until import until
 from tools.demo_image import archive
@@ -123,6 +123,17 @@ def test_a_field_that_cannot_work_is_named_and_leaves_room_for_the_next(
         await driver.remove_run("web", 7, 1)
         assert await driver.observe() == ()
         assert (await driver.ensure_running(make("serve", run=2))).status == "running"
+
+    run_suite(subject, suite)
+
+
+@KERNELS
+def test_who_is_not_root_listens_on_any_port_and_may_send_pings(subject: Any) -> None:
+    script = "httpd -p 127.0.0.1:80 -h /tmp && set $(cat /proc/sys/net/ipv4/ping_group_range) && exit ${2#214748364}"
+
+    async def suite(made: Subject) -> None:
+        await made.driver.ensure_running(made.make("end", user="1000:1000", command=("sh", "-c", script)))
+        assert (await ended(made.driver)).exit_code == 7
 
     run_suite(subject, suite)
 

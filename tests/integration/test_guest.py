@@ -186,6 +186,12 @@ def test_what_cannot_be_executed_says_why(agent: GuestServiceStub, argv: list[st
     assert Exec(agent, *argv, **fields).result()[:2] == (-1, reason)
 
 
+def test_who_is_not_root_may_be_put_where_only_root_may_go_and_listen_on_any_port(agent: GuestServiceStub) -> None:
+    script = "readlink /proc/self/cwd; ls; httpd -p 127.0.0.1:80 -h /tmp && echo listens"
+    code, out, err = sh(agent, script, user="web", working_dir="/root")
+    assert (code, out) == (0, "/root\nlistens\n") and "Permission denied" in err, err
+
+
 def test_input_reaches_a_process_and_ends(agent: GuestServiceStub) -> None:
     made = Exec(agent, "cat", stdin=True)
     data = bytes(range(256)) * 4_096

@@ -59,6 +59,7 @@ def _tree(directory: Path) -> Path:
     tree = directory / "tree"
     for name in ("bin", "etc", "tmp", "root"):
         (tree / name).mkdir(parents=True)
+    (tree / "root").chmod(0o700)
     shutil.copy("/bin/busybox", tree / "bin/busybox")
     for name in subprocess.run(["/bin/busybox", "--list"], capture_output=True, text=True, check=True).stdout.split():
         if name != "busybox":

@@ -23,7 +23,8 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 
 @dataclass(frozen=True)
 class Sample:
-    """An image of layers of about these sizes. `damage` is of the last layer: missing, corrupt or unreadable."""
+    """An image of layers of about these sizes. `damage` is of the last layer: missing, corrupt or unreadable. An
+    `airy` one is next to nothing as long as it is packed."""
 
     name: str = "docker.io/library/sample:1"
     layers: tuple[int, ...] = (600_000, 300_000)
@@ -31,6 +32,7 @@ class Sample:
     damage: str = ""
     architecture: str = "amd64"
     cmd: tuple[str, ...] = ("/bin/sh",)
+    airy: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ def blobs(sample: Sample) -> Blobs:
     content: dict[str, bytes] = {}
     diff_ids, layers = [], []
     for number, size in enumerate(sample.layers):
-        plain = tree({f"data-{number}": random.Random(f"{sample.seed} {number} {size}").randbytes(size)})
-        packed = gzip.compress(plain, 0, mtime=0)
+        dense = random.Random(f"{sample.seed} {number} {size}").randbytes
+        plain = tree({f"data-{number}": bytes(size) if sample.airy else dense(size)})
+        packed = gzip.compress(plain, 1 if sample.airy else 0, mtime=0)
         last = number == len(sample.layers) - 1
         if sample.damage == "unreadable" and last:
             packed = b"\x1f\x8b" + hashlib.sha256(packed).digest() * (size // 32)

@@ -138,22 +138,30 @@ def test_a_containerd_that_is_killed_under_a_pull_is_back_and_the_pull_goes_on(
     capsule.until(lambda: traces(capsule) == [], "nothing of it is left")
 
 
-@pytest.mark.parametrize("where", ["blobs", "layers"])
-def test_a_disk_that_a_pull_fills_is_named_and_once_there_is_room_the_pull_is_done(
-    tmp_path: Path, faulty: FaultyRegistry, where: str
+@pytest.mark.parametrize(
+    ("sample", "words"),
+    [
+        (Sample(layers=(45_000_000,), seed=8), "too little room: at least 118 MiB have to be free"),
+        (Sample(layers=(100_000_000,), seed=8, airy=True), "the disk is full"),
+    ],
+    ids=["foreseen", "found when it is unpacked"],
+)
+def test_a_disk_that_a_pull_would_fill_is_named_and_once_there_is_room_the_pull_is_done(
+    tmp_path: Path, faulty: FaultyRegistry, sample: Sample, words: str
 ) -> None:
-    sample = Sample(layers=(60_000_000,), seed=8)
     ref = faulty.hold(sample, "large:1")
     with small_disk(tmp_path, 192 << 20) as disk, daemon(state=disk.mount / "state") as capsule:
         disk.fill()
-        room = 40_000_000 if where == "blobs" else 90_000_000
         ballast = disk.mount / "ballast"
         with ballast.open("ab") as file:
-            file.truncate(ballast.stat().st_size - room)
+            file.truncate(ballast.stat().st_size - 90_000_000)
         capsule.apply(manifest("large", "true", image=ref, restart="NEVER"))
         capsule.until(lambda: capsule.history("large", "--type", "effect.failed"), "the disk is full")
         failed = capsule.history("large", "--type", "effect.failed")[0]["body"]
-        assert failed["reason"] == "NO_SPACE" and not failed.get("permanent")
+        assert failed["reason"] == "NO_SPACE" and not failed.get("permanent") and words in failed["message"]
+        capsule.until(lambda: len(capsule.history("large", "--type", "effect.failed")) > 3, "it is tried again")
+        asked = [path for path, _ in faulty.asked if path.endswith(blobs(sample).layers[0])]
+        assert len(asked) == sample.airy, "and nothing is fetched for nothing"
         assert "Free space under the state directory" in capsule.status("large")["message"]
         assert capsule.status("large")["phaseDetail"] == "retrying"
         disk.free()

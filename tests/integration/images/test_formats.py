@@ -25,6 +25,7 @@ import pytest
 from containerdapi import snapshots_pb2
 from effects.containerd.connection import SNAPSHOTTER
 from effects.containerd.snapshots import prepared
+from effects.images.building import descriptor
 from tests.support.images import add, chunks
 from tests.support.registry import registry
 from tests.support.runtime import Runtime, runtime
@@ -247,6 +248,24 @@ def _blob(layout: Path, digest: str) -> bytes:
     return (layout / "blobs" / digest.replace(":", "/")).read_bytes()
 
 
+def schema_2_zstd(builder: Builder, out: Path) -> None:
+    """As some builders put zstd into a manifest of schema 2, whose description knows no such layer."""
+    layout = _layout(builder, out, "--dest-compress-format", "zstd")
+    index = json.loads((layout / "index.json").read_text())
+    manifest = json.loads(_blob(layout, index["manifests"][0]["digest"]))
+    manifest["mediaType"] = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest["config"]["mediaType"] = "application/vnd.docker.container.image.v1+json"
+    for layer in manifest["layers"]:
+        assert layer["mediaType"].endswith("tar+zstd")
+        layer["mediaType"] = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+    content = json.dumps(manifest).encode()
+    top = descriptor(manifest["mediaType"], content)
+    (layout / "blobs" / str(top["digest"]).replace(":", "/")).write_bytes(content)
+    top["annotations"] = {"io.containerd.image.name": "docker.io/library/made:1"}
+    (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
+    _run("tar", "-C", str(layout), "-cf", str(out), ".")
+
+
 ARCHIVES = (
     buildah_oci,
     buildah_docker,
@@ -254,6 +273,7 @@ ARCHIVES = (
     podman_oci,
     podman_several,
     skopeo_zstd,
+    schema_2_zstd,
     skopeo_docker,
     docker_save,
     docker_save_before,

@@ -2,12 +2,13 @@
 
 import hashlib
 import io
+import json
 import tarfile
 from pathlib import Path
 
 from capsule.v1 import image_pb2 as pb
-from capsulectl.archive import blobs, digest_of, without
-from tests.support.images import add
+from capsulectl.archive import blobs, digest_of, images_in, without
+from tests.support.images import Sample, add, oci_archive, tree
 
 LARGE = bytes(range(256)) * 2_000
 NAME = hashlib.sha256(LARGE).hexdigest()
@@ -60,3 +61,20 @@ def test_what_is_left_out_is_left_out_and_nothing_else() -> None:
     ]
     assert b"".join(without(io.BytesIO(content), known)) == content[:10] + content[40:150]
     assert b"".join(without(io.BytesIO(content), ())) == content
+
+
+def test_how_many_images_an_archive_holds_is_told_where_it_is_a_plain_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    for content, count in (
+        (oci_archive(Sample()), 1),
+        (oci_archive(Sample(), Sample(seed=2)), 2),
+        (oci_archive(Sample(), Sample(name="docker.io/library/other:1")), 1),
+        (tree({"./manifest.json": json.dumps([{"Config": "a"}, {"Config": "b"}, {"Config": "a"}]).encode()}), 2),
+        (tree({"manifest.json": b"{"}), 0),
+        (tree({"manifest.json": b'[{"RepoTags": null}]'}), 0),
+        (tree({"a": b""}), 0),
+        (b"no tar", 0),
+    ):
+        path.write_bytes(content)
+        assert images_in(path) == count
+    assert images_in(tmp_path / "none") == 0

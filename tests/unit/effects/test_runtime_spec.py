@@ -209,6 +209,15 @@ def test_a_container_has_its_own_name_and_files_and_sees_its_own_limits() -> Non
     assert spec_of(hostname="other")["hostname"] == "other"
 
 
+def test_in_a_network_of_its_own_everybody_may_listen_on_any_port_and_send_pings() -> None:
+    wanted = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+    for network in ("bridge", "none"):
+        assert spec_of(network=network)["linux"]["sysctl"] == wanted
+    assert "sysctl" not in spec_of(network="host")["linux"], "those are the machine's"
+    older = replace(HOST, network_settings=("net.ipv4.ip_unprivileged_port_start",))
+    assert list(spec_of(host=older, network="bridge")["linux"]["sysctl"]) == ["net.ipv4.ip_unprivileged_port_start"]
+
+
 def test_on_network_host_the_machines_name_and_network_are_its_own() -> None:
     spec = spec_of(network="host")
     assert "hostname" not in spec and mounted(spec)["/sys"][0] == "/sys"

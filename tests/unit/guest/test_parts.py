@@ -3,13 +3,14 @@
 import ipaddress
 import json
 import struct
+from pathlib import Path
 
 import pytest
 
 from effects.microvms.end_record import MOST_BYTES
 from guest.cgroups import payload_bytes
 from guest.ending import Sparing, record
-from guest.network import address, default_route, mask
+from guest.network import address, default_route, let_all, mask
 
 
 def test_a_record_is_a_line_of_json_of_a_bounded_size() -> None:
@@ -36,6 +37,13 @@ def test_a_route_has_the_kernels_layout() -> None:
     assert len(route) == 120, "sizeof(struct rtentry)"
     assert address("10.88.0.1") in route
     assert struct.unpack_from("H", route, 56)[0] == 3, "up, by a gateway"
+
+
+def test_a_setting_that_the_kernel_has_is_made_and_one_that_it_lacks_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "ping_group_range").write_text("1\t0\n")
+    let_all(str(tmp_path))
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("ping_group_range", "0 2147483647")]
+    let_all("/nowhere")
 
 
 def test_a_small_machine_keeps_most_of_its_memory_for_the_payload() -> None:

@@ -22,11 +22,11 @@ def stored(content: bytes) -> Kept:
     return Kept(digest_of(content), len(content), content[:4])
 
 
-def images(members: dict[str, Kept | Link], fallback: str = "") -> tuple[ArchivedImage, ...]:
+def images(members: dict[str, Kept | Link], name: str = "") -> tuple[ArchivedImage, ...]:
     async def read(digest: str) -> bytes:
         raise AssertionError("everything small is here")
 
-    return asyncio.run(Archive(members, read, "amd64", fallback).images())
+    return asyncio.run(Archive(members, read, "amd64", name).images())
 
 
 def described(media_type: str, content: bytes, **more: object) -> dict[str, object]:
@@ -39,6 +39,12 @@ def config(architecture: str = "amd64") -> bytes:
 
 def blob(content: bytes) -> str:
     return "blobs/" + digest_of(content).replace(":", "/")
+
+
+def members_content(members: dict[str, Kept | Link], name: str) -> bytes:
+    found = members[name]
+    assert isinstance(found, Kept) and found.content is not None
+    return found.content
 
 
 def oci(index: bool = False, name: str = "localhost/web:1", architecture: str = "amd64") -> dict[str, Kept | Link]:
@@ -88,6 +94,21 @@ def test_a_tag_alone_names_nothing_and_a_given_name_wins() -> None:
     assert images(oci(name="latest"), "web:2")[0].refs == ("docker.io/library/web:2",)
     with pytest.raises(ImageUnreadable, match="no image reference"):
         images(oci(name="with space/x:1"))
+
+
+def test_several_images_have_no_one_name_and_one_with_two_tags_has() -> None:
+    top = json.loads(members_content(oci(), "index.json"))["manifests"][0]
+    twice = {**oci(), "index.json": kept(json.dumps({"manifests": [top, top]}).encode())}
+    assert [image.refs for image in images(twice, "web:2")] == [("docker.io/library/web:2",)] * 2
+    other = {**top, "digest": "sha256:" + "9" * 64}
+    with pytest.raises(ImageUnreadable, match="holds 2 images, and `--name` is one name"):
+        images({**oci(), "index.json": kept(json.dumps({"manifests": [top, other]}).encode())}, "web:2")
+    entries = [{"Config": name, "RepoTags": [f"{name}:1"], "Layers": []} for name in ("a", "b")]
+    listed = kept(json.dumps(entries).encode())
+    members: dict[str, Kept | Link] = {"manifest.json": listed, "a": kept(config()), "b": kept(config() + b" ")}
+    with pytest.raises(ImageUnreadable, match="holds 2 images"):
+        images(members, "web:2")
+    assert [image.refs for image in images(members)] == [("docker.io/library/a:1",), ("docker.io/library/b:1",)]
 
 
 def test_an_image_for_another_machine_is_refused_by_name() -> None:
