@@ -4,13 +4,14 @@ The files are read from the layers' directories without mounting them, where the
 have theirs elsewhere. None leads to the host's files, and no device is opened, which a container may put there.
 """
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from effects import plain_files
 from effects.errors import BadUser
-from effects.runs import layered
 from effects.runs.process import Identity
-from guest import accounts
+from guest import accounts, image_places
 
 
 def layer_directories(mounts: Iterable[tuple[str, str, tuple[str, ...]]]) -> tuple[Path, ...]:
@@ -37,4 +38,16 @@ def resolve(user: str, directories: tuple[Path, ...]) -> Identity:
 
 def _content(directories: tuple[Path, ...], path: str) -> str:
     """What the image's file says; nothing where there is none."""
-    return (layered.beginning(directories, path, accounts.FILE_BYTES) or b"").decode(errors="replace")
+    try:
+        if (seen := image_places.seen_at(directories, path)) is None:
+            return ""
+        try:
+            fd = plain_files.of(seen, path)
+        finally:
+            os.close(seen)
+        try:
+            return plain_files.beginning(fd, accounts.FILE_BYTES).decode(errors="replace")
+        finally:
+            os.close(fd)
+    except OSError:
+        return ""
