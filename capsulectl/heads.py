@@ -8,8 +8,8 @@ another machine's. Beside the head stand the restores that were behind it when i
 seen after one, that one does not explain. Every command begins with this: it loads nothing for it that the others do
 not need.
 
-    heads/NAME      journal, number, hash, and the restores' times with commas between, `-` for none; by spaces. Without
-                    the last one where it was not told of.
+    heads/NAME              journal, number and hash, by spaces
+    heads/NAME.restored     the restores' times, by spaces; not there where they were not told of
 """
 
 import contextlib
@@ -150,10 +150,14 @@ def _warn(seen: Seen, told: Told) -> None:
 def load(machine: str) -> Seen:
     """What was seen of a machine last."""
     try:
-        journal, seq, digest, *more = _file_of(machine).read_text().split()
-        return Seen(journal, int(seq), digest, _times(more[0].split(",")) if more else None)
+        file = _file_of(machine)
+        journal, seq, digest = file.read_text().split()
+        seen = Seen(journal, int(seq), digest)
     except (OSError, ValueError):
         return NONE
+    with contextlib.suppress(OSError):
+        seen = seen._replace(restored=_times(_restores_of(file).read_text().split()))
+    return seen
 
 
 def kept_at_ns(machine: str) -> int:
@@ -172,10 +176,22 @@ def keep(machine: str, seen: Seen) -> None:
 def _keep(file: Path, seen: Seen) -> None:
     """Not synced: it only has to be some head that was once seen."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if seen.restored is None:
+        _restores_of(file).unlink(missing_ok=True)
+    else:
+        _put(_restores_of(file), " ".join(map(str, seen.restored)))
+    _put(file, f"{seen.journal} {seen.seq} {seen.hash}")
+
+
+def _put(file: Path, line: str) -> None:
     scratch = file.with_name(f".{file.name}.{os.getpid()}")
-    restored = "" if seen.restored is None else " " + (",".join(map(str, seen.restored)) or "-")
-    scratch.write_text(f"{seen.journal} {seen.seq} {seen.hash}{restored}\n")
+    scratch.write_text(f"{line}\n")
     os.replace(scratch, file)
+
+
+def _restores_of(file: Path) -> Path:
+    """Beside it: an earlier capsulectl reads three words in the file itself, and takes any more for none."""
+    return file.with_name(f"{file.name}.restored")
 
 
 def _file_of(machine: str) -> Path:

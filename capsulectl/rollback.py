@@ -83,13 +83,32 @@ def rollback(
         request.moment.seq = planned.to_seq  # what was shown and agreed to, whatever somebody else declared meanwhile
         if not name and expect_seq is None and planned.desired_seq:
             request.expect_seq = planned.desired_seq  # and of everything nothing that was not shown
-    request.dry_run = False
-    done = connection.call(connection.rollbacks.Rollback, request, timeout=LONG_S if planned.snapshot else UNARY_S)
+    done = _agreed(connection, request, planned, guarded=not name and expect_seq is None)
     _report(done, output)
     if wait:
         waited = {one.name: Goal.HEALTHY for one in done.items if one.outcome in _RUNS}
         wait_for(connection, waited, timeout)
     _all_of(done)
+
+
+def _agreed(connection: Connection, request: Any, planned: Any, guarded: bool) -> Any:
+    """Does what was shown. Where nothing may be taken away that was not in the plan, and the machine is another by now,
+    that is planned again: the same goes back all the same, as where a deletion has come to its end."""
+    while True:
+        request.dry_run = False
+        try:
+            return connection.call(
+                connection.rollbacks.Rollback, request, timeout=LONG_S if planned.snapshot else UNARY_S
+            )
+        except Failure as refused:
+            if not guarded:
+                raise
+            before, request.dry_run = request.expect_seq, True
+            request.ClearField("expect_seq")
+            again = connection.call(connection.rollbacks.Rollback, request)
+            if again.desired_seq in (0, before) or list(again.items) != list(planned.items):
+                raise refused from None
+            request.expect_seq = again.desired_seq
 
 
 def _all_of(answer: Any) -> None:

@@ -37,8 +37,16 @@ def container_host(cgroup_parent: str, *, seccomp: bool = True) -> Host:
         architecture=os.uname().machine,
         seccomp=seccomp,
         controllers=_controllers(),
-        network_settings=network_settings(_SYSCTL, _GROUPS.read_text()),
+        network_settings=network_settings(_SYSCTL, _group_map()),
     )
+
+
+def _group_map() -> str:
+    """The groups of this process's user namespace; all of them where the kernel has none of these."""
+    try:
+        return _GROUPS.read_text()
+    except FileNotFoundError:
+        return f"0 0 {_ALL_GROUPS}"
 
 
 def network_settings(sysctl: Path, gid_map: str) -> tuple[str, ...]:

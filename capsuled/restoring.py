@@ -49,8 +49,7 @@ class Restored(msgspec.Struct, frozen=True):
         return kept if machine.seq == self.upto + 1 else ()
 
     def _told(self) -> JournalRestored:
-        """Nobody is to come by all that the machine has by being the first to ask: the window stays shut."""
-        return JournalRestored(self.upto, self.head_hash, self.release, self.values, self.login, shut=True)
+        return JournalRestored(self.upto, self.head_hash, self.release, self.values, self.login, apart=True)
 
 
 def make_room(layout: Layout) -> Path:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _LINKS = 40
 """As many as the kernel follows."""
-_OPENED = 1_024
-"""Many layers by many names, and far from what a process may have open: an image may be anybody's."""
+_STEPS = 256
+"""Names that are looked at in all: an image may be anybody's."""
 _SEEN = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPAQUE = "trusted.overlay.opaque"
 
@@ -37,38 +37,55 @@ def directory_at(layers: "Sequence[str | os.PathLike[str]]", place: str) -> "os.
 
 def seen_at(layers: "Sequence[str | os.PathLike[str]]", place: str) -> int | None:
     """A descriptor that has looked at what is there, and opened nothing: the caller's to close. None where nothing is.
-    Raises OSError."""
+    Raises OSError, also where too many names lead there."""
+    left, above, links = _names(place), [], 0
+    at = _roots(layers)
+    try:
+        for _ in range(_STEPS):
+            if not left:
+                return os.dup(at[0]) if at else None
+            name = left.pop()
+            if name == "..":
+                left += reversed(above[:-1])
+                at, above = _moved(at, _roots(layers)), []
+                continue
+            found, link = _below(at, name)
+            at = _moved(at, found)
+            if not link:
+                above.append(name)
+                if not found:
+                    return None
+                continue
+            links += 1
+            if links > _LINKS:
+                return None
+            left += _names(link) if link.startswith("/") else [*_names(link), *reversed(above)]
+            at, above = _moved(at, _roots(layers)), []
+        raise OSError(errno.ELOOP, "too many names lead there", place)
+    finally:
+        _closed(at)
+
+
+def _roots(layers: "Sequence[str | os.PathLike[str]]") -> list[int]:
     opened: list[int] = []
     try:
-        roots = [_opened(opened, os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) for layer in layers]
-        found = _walked(roots, place, opened)
-        return os.dup(found[0]) if found else None
-    finally:
-        for fd in opened:
-            os.close(fd)
+        for layer in layers:
+            opened.append(os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        return opened
+    except OSError:
+        _closed(opened)
+        raise
 
 
-def _walked(roots: list[int], place: str, opened: list[int]) -> list[int]:
-    """The directories that are one at this place, the topmost first, or what is there that is none; nothing where it
-    leads nowhere."""
-    trail, left, links = [roots], _names(place), _LINKS
-    while left:
-        if len(opened) > _OPENED:
-            return []
-        name = left.pop()
-        if name == "..":
-            del trail[max(1, len(trail) - 1) :]
-            continue
-        found, link = _below(trail[-1], name, opened)
-        if link and links:
-            links -= 1
-            left += _names(link)
-            del trail[1 if link.startswith("/") else len(trail) :]
-        elif found and not link:
-            trail.append(found)
-        else:
-            return []
-    return trail[-1]
+def _moved(at: list[int], to: list[int]) -> list[int]:
+    """Not more is open than one place in each layer, and the next."""
+    _closed(at)
+    return to
+
+
+def _closed(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def _names(path: str) -> list[str]:
@@ -76,27 +93,32 @@ def _names(path: str) -> list[str]:
     return [name for name in reversed(path.split("/")) if name not in ("", ".")]
 
 
-def _below(parents: list[int], name: str, opened: list[int]) -> tuple[list[int], str]:
+def _below(parents: list[int], name: str) -> tuple[list[int], str]:
     """The directories of this name in those that are one, or what has it and is none; and where that leads if it is a
     link."""
     found: list[int] = []
-    for parent in parents:
-        try:
-            fd = _opened(opened, os.open(name, _SEEN, dir_fd=parent))
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
-                continue
-            raise
-        facts = os.fstat(fd)
-        if not stat.S_ISDIR(facts.st_mode):
-            # What is no directory hides all below it, also as what the kernel notes a removal with.
-            if found or _is_whiteout(facts):
-                return found, ""
-            return [fd], os.readlink("", dir_fd=fd) if stat.S_ISLNK(facts.st_mode) else ""
-        found.append(fd)
-        if parent != parents[-1] and _is_opaque(fd):
-            break
-    return found, ""
+    try:
+        for parent in parents:
+            try:
+                fd = os.open(name, _SEEN, dir_fd=parent)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+                    continue
+                raise
+            found.append(fd)
+            facts = os.fstat(fd)
+            if not stat.S_ISDIR(facts.st_mode):
+                # What is no directory hides all below it, also as what the kernel notes a removal with.
+                if len(found) > 1 or _is_whiteout(facts):
+                    os.close(found.pop())
+                    return found, ""
+                return found, os.readlink("", dir_fd=fd) if stat.S_ISLNK(facts.st_mode) else ""
+            if parent != parents[-1] and _is_opaque(fd):
+                break
+        return found, ""
+    except OSError:
+        _closed(found)
+        raise
 
 
 def _is_whiteout(facts: os.stat_result) -> bool:
@@ -109,8 +131,3 @@ def _is_opaque(directory: int) -> bool:
         return os.getxattr(f"/proc/self/fd/{directory}", _OPAQUE) == b"y"
     except OSError:
         return False
-
-
-def _opened(opened: list[int], fd: int) -> int:
-    opened.append(fd)
-    return fd

@@ -229,15 +229,15 @@ class RollbackRequested(Event, frozen=True, omit_defaults=True, tag="rollback.re
 
 class OperatorEnrolled(Event, frozen=True, omit_defaults=True, tag="operator.enrolled"):
     """A key may drive the machine from now. `public_key` is the raw Ed25519 key in hex, `kid` the base64url SHA-256 of
-    it; `how`: adopted in the claim window, added by another operator (`added_by`), installed with the machine, or of
-    whoever had it take over an archive and was not in there.
+    it; `how`: adopted in the claim window, added by another operator (`added_by`) or with an archive by whoever had it
+    taken over, or installed with the machine.
     """
 
     kid: str
     public_key: str
     operator: str
     role: Role
-    how: Literal["adopted", "added", "installed", "restored"] = "added"
+    how: Literal["adopted", "added", "installed"] = "added"
     added_by: str = ""
 
 
@@ -1128,14 +1128,15 @@ class JournalCheckpointed(Event, frozen=True, omit_defaults=True, tag="journal.c
 class JournalRestored(Event, frozen=True, omit_defaults=True, tag="journal.restored"):
     """What stands before this entry came from an archive that ended at entry `upto`, whose hash is `head_hash`; it was
     exported by this `release`. `values`: so many sealed values came with it. `login` is of who asked, unverified. What
-    ran where the archive is from runs on there, or not at all. `shut`: in this boot nobody may adopt the machine."""
+    ran where the archive is from runs on there, or not at all. `apart`: no slot and no update under way came along, and in this boot nobody may
+    adopt the machine."""
 
     upto: int
     head_hash: str
     release: str = ""
     values: int = 0
     login: str = ""
-    shut: bool = False
+    apart: bool = False
 
 
 EVENT_TYPES: tuple[type[Event], ...] = tuple(Event.__subclasses__())

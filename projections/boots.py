@@ -67,12 +67,12 @@ def machine_halted(machine: Machine, header: Header, event: MachineHalted) -> No
 
 
 def journal_restored(machine: Machine, header: Header, event: JournalRestored) -> None:
-    """What was seen of the world was another machine's: nothing of it runs or is mounted here, and no slot is as it was
-    there."""
-    if event.shut:
-        operators.shut(machine, header)
+    """What was seen of the world was another machine's: nothing of it runs or is mounted here, no slot is as it was
+    there, and nobody comes by all of it by being the first to ask."""
     _switched_off(machine, header, "moved", keeps_streaks=True)
-    updates.left_behind(machine, header)
+    if event.apart:
+        operators.shut(machine, header)
+        updates.left_behind(machine, header)
 
 
 def daemon_stopped(machine: Machine, header: Header, event: DaemonStopped) -> None:

@@ -29,7 +29,7 @@ def keeping(machine: Machine, own: Operator) -> tuple[OperatorEnrolled | Operato
     """What makes it so; nothing where it is."""
     known = machine.operators.get(own.kid)
     if known is None:
-        return (OperatorEnrolled(own.kid, own.public_key, own.name, role="admin", how="restored"),)
+        return (OperatorEnrolled(own.kid, own.public_key, own.name, role="admin"),)
     return () if known.role == "admin" else (OperatorRoleChanged(own.kid, "admin"),)
 
 

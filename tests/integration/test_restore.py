@@ -196,7 +196,7 @@ def test_whoever_restores_by_a_key_stays_an_admin_beside_those_in_the_archive_an
     desk.good("key", "remove", "laptop", "--yes")
     assert len(desk.data("key", "list")) == 1
     assert "adoption window closed" in adopts(laptop, listening).stderr
-    assert any("restored" in one["summary"] for one in listening.history("--type", "operator.enrolled"))
+    assert any("added" in one["summary"] for one in listening.history("--type", "operator.enrolled"))
     assert "Whole:    yes" in desk.good("journal", "verify")
 
 

@@ -158,18 +158,19 @@ def test_a_file_of_an_older_release_goes_by_when_it_was_kept_until_it_has_been_t
     home = restored(old, 10 * HOUR)
     keep("home", Seen(entries.JOURNAL_ID.hex(), home[-1].header.seq, home[-1].hash.hex()))
     assert load("home").restored is None
-    os.utime(_only_file(), ns=(9 * HOUR, 9 * HOUR))
+    os.utime(_kept(), ns=(9 * HOUR, 9 * HOUR))
     kept = load("home")
     assert site.look(home[:11]) == "explained", "it was seen before that restore"
     keep("home", kept)
     assert site.look(home[:11]) == "warned", "it was kept just now"
     assert site.look(home) == "" and load("home").restored == (10 * HOUR,)
-    os.utime(_only_file(), ns=(9 * HOUR, 9 * HOUR))
+    assert len(_kept().read_text().split()) == 3, "as an earlier release reads it"
+    os.utime(_kept(), ns=(9 * HOUR, 9 * HOUR))
     assert site.look(home[:11]) == "warned", "no clock has a word by now"
 
 
-def _only_file() -> Path:
-    (file,) = (Path(os.environ["CAPSULE_CONFIG_DIR"]) / "heads").iterdir()
+def _kept() -> Path:
+    (file,) = (one for one in (Path(os.environ["CAPSULE_CONFIG_DIR"]) / "heads").iterdir() if not one.suffix)
     return file
 
 

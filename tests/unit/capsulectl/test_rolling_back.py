@@ -7,6 +7,7 @@ import pytest
 
 from capsule.v1 import rollback_pb2 as pb
 from capsulectl import rollback
+from capsulectl.errors import Failure
 
 
 class Planning:
@@ -47,3 +48,32 @@ def test_what_was_asked_to_be_expected_stays_so(monkeypatch: pytest.MonkeyPatch)
 def test_of_one_and_of_a_machine_that_says_nothing_of_it_nothing_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not agreed(monkeypatch, "web").HasField("expect_seq")
     assert not agreed(monkeypatch, "", desired_seq=0).HasField("expect_seq"), "it is an earlier release's"
+
+
+class Moving(Planning):
+    """A machine that was declared otherwise between the plan and the yes: what it says goes back then is `then`."""
+
+    def __init__(self, planned: pb.RollbackResponse, then: pb.RollbackResponse) -> None:
+        super().__init__(planned)
+        self.then = then
+
+    def call(self, call: object, request: pb.RollbackRequest, timeout: float = 0) -> pb.RollbackResponse:
+        answer = super().call(call, request, timeout)
+        if not request.dry_run and request.expect_seq == self.planned.desired_seq:
+            raise Failure("the machine was last changed at 12, not at 9")
+        return answer if len(self.asked) == 1 else self.then
+
+
+def test_a_deletion_that_ends_meanwhile_holds_nobody_up_and_another_plan_is_not_carried_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    web, new = (pb.RollbackItem(name=name, outcome="deleted") for name in ("web", "new"))
+    planned = pb.RollbackResponse(to_seq=5, items=[web], desired_seq=9)
+    machine = Moving(planned, pb.RollbackResponse(to_seq=5, items=[web], desired_seq=12))
+    monkeypatch.setattr(rollback, "Connection", lambda capsule: machine)
+    rollback.rollback("", to="7", yes=True)
+    assert [(one.dry_run, one.expect_seq) for one in machine.asked] == [(True, 0), (False, 9), (True, 0), (False, 12)]
+    machine = Moving(planned, pb.RollbackResponse(to_seq=5, items=[web, new], desired_seq=12))
+    with pytest.raises(Failure, match="not at 9"):
+        rollback.rollback("", to="7", yes=True)
+    assert [one.dry_run for one in machine.asked] == [True, False, True]

@@ -53,7 +53,7 @@ def test_what_was_laid_down_is_in_its_place_after_the_start_and_told_of_until_it
     for _ in range(2):
         take_over(layout)
         assert taken_over(layout) and laid_down(layout) == RESTORED
-    told = JournalRestored(9, "ab" * 32, "0.0.1", 2, shut=True)
+    told = JournalRestored(9, "ab" * 32, "0.0.1", 2, apart=True)
     assert RESTORED.events(Machine(seq=9)) == (told,)
     assert RESTORED.events(Machine(seq=10)) == (), "it is told once"
 
@@ -64,7 +64,7 @@ def known(role: Role) -> dict[str, Operator]:
 
 def test_whoever_asked_with_a_key_stays_an_admin_also_where_the_archive_does_not_know_it() -> None:
     restored = replace(RESTORED, own=Operator("k1", "cd" * 32, "ada", "admin", "", 5, 3))
-    enrolled = OperatorEnrolled("k1", "cd" * 32, "ada", "admin", how="restored")
+    enrolled = OperatorEnrolled("k1", "cd" * 32, "ada", "admin")
     assert restored.events(Machine(seq=9))[1:] == (enrolled,)
     assert restored.events(Machine(seq=9, operators=known("reader")))[1:] == (OperatorRoleChanged("k1", "admin"),)
     assert restored.events(Machine(seq=9, operators=known("admin")))[1:] == ()

@@ -1,6 +1,7 @@
 """What an image has at a place, by its layers, and by nothing outside of them."""
 
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -81,6 +82,20 @@ def test_no_link_leads_out_of_the_image_and_none_leads_on_for_ever(layers: tuple
     (layers[1] / "a/a").symlink_to("../a")
     for place in ("/out/secret", "/up/secret", "/../host/secret", "/round", "/far"):
         assert mode_at(layers, place) is None, place
+
+
+def test_a_deep_place_in_many_layers_takes_no_more_than_two_of_each(tmp_path: Path) -> None:
+    layers = tuple(tmp_path / str(number) for number in range(40))
+    for layer in layers:
+        made(layer, "/".join("abcdefghijkl"), 0o711)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 3 * len(layers), hard))
+    try:
+        assert mode_at(layers, "a/b/c/../c/d/e/f/g/h/i/j/k/l") == 0o711
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with pytest.raises(OSError, match="too many names"):
+        directory_at(layers, "a/../" * 200)
 
 
 def test_nothing_stays_open(layers: tuple[Path, Path]) -> None:

@@ -149,27 +149,27 @@ def test_a_reset_takes_every_key_off_and_the_window_counts() -> None:
     assert reason(adopt(story)) == "ADOPTION_CLOSED"
 
 
-def taken_over(shut: bool) -> Story:
+def taken_over(apart: bool) -> Story:
     """A machine whose memory is another's, who had no key: in its first life with it, in another boot."""
     story = started()
     story.boot, story.mono = "boot-2", SECOND
-    story.tell(JournalRestored(story.machine.seq, "ab", shut=shut), DaemonStarted(mode="hosted", previous="restored"))
+    story.tell(JournalRestored(story.machine.seq, "ab", apart=apart), DaemonStarted(mode="hosted", previous="restored"))
     return story
 
 
 def test_a_machine_that_took_over_anothers_memory_is_nobodys_to_claim_before_it_boots_again() -> None:
-    story = taken_over(shut=True)
+    story = taken_over(apart=True)
     assert reason(adopt(story)) == "ADOPTION_CLOSED"
     story.tell(DaemonStarted(mode="hosted", previous="crash"))
     assert reason(adopt(story)) == "ADOPTION_CLOSED"
     assert isinstance(add(story, "k1"), Admitted), "on the machine itself"
-    story = taken_over(shut=True)
+    story = taken_over(apart=True)
     story.reboot("boot-3")
     assert isinstance(adopt(story), Admitted)
 
 
 def test_what_an_earlier_release_told_of_a_restore_means_what_it_meant() -> None:
-    assert isinstance(adopt(taken_over(shut=False)), Admitted)
+    assert isinstance(adopt(taken_over(apart=False)), Admitted)
 
 
 def test_every_field_of_every_spec_has_a_role() -> None:

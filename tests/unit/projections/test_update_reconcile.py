@@ -303,7 +303,7 @@ def test_a_machine_that_took_a_memory_over_tells_its_own_slot_and_nothing_of_wha
     elsewhere: Callable[[], Story], boot: str
 ) -> None:
     story = elsewhere()
-    story.tell(JournalRestored(upto=story.machine.seq, head_hash="ab"))
+    story.tell(JournalRestored(upto=story.machine.seq, head_hash="ab", apart=True))
     for booted in (A, B):
         found = told(story, booted, boot)
         assert facts(found) == [BootStarted] and found.back is None and not found.trial

@@ -195,7 +195,7 @@ def test_a_slot_that_a_rollback_did_not_write_still_has_what_was_confirmed_there
 
 def taken_over(story: Story) -> Story:
     """By another machine, which is not booted by slots yet."""
-    story.tell(JournalRestored(upto=story.machine.seq, head_hash="ab"))
+    story.tell(JournalRestored(upto=story.machine.seq, head_hash="ab", apart=True))
     return story
 
 
@@ -250,6 +250,6 @@ def test_on_a_machine_that_took_the_memory_over_nothing_that_ran_elsewhere_can_b
 def test_what_takes_the_memory_over_in_another_machines_trial_is_above_nobodys_level() -> None:
     story = tentative()
     newer = WorkloadStopRequested("web", 1)
-    restored = JournalRestored(upto=story.machine.seq, head_hash="ab")
+    restored = JournalRestored(upto=story.machine.seq, head_hash="ab", apart=True)
     assert above_level(story.machine, (restored, newer)) == ""
     assert above_level(story.machine, (newer, restored)) == "workload.stop_requested"
