@@ -38,7 +38,8 @@ def directory_at(layers: "Sequence[str | os.PathLike[str]]", place: str) -> "os.
 def seen_at(layers: "Sequence[str | os.PathLike[str]]", place: str) -> int | None:
     """A descriptor that has looked at what is there, and opened nothing: the caller's to close. None where nothing is.
     Raises OSError, also where too many names lead there."""
-    left, above, links = _names(place), [], 0
+    left, links = _names(place), 0
+    above: list[str] = []
     at = _roots(layers)
     try:
         for _ in range(_STEPS):

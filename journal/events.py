@@ -1128,8 +1128,8 @@ class JournalCheckpointed(Event, frozen=True, omit_defaults=True, tag="journal.c
 class JournalRestored(Event, frozen=True, omit_defaults=True, tag="journal.restored"):
     """What stands before this entry came from an archive that ended at entry `upto`, whose hash is `head_hash`; it was
     exported by this `release`. `values`: so many sealed values came with it. `login` is of who asked, unverified. What
-    ran where the archive is from runs on there, or not at all. `apart`: no slot and no update under way came along, and in this boot nobody may
-    adopt the machine."""
+    ran where the archive is from runs on there, or not at all. `apart`: no slot and no update under way came along, and
+    in this boot nobody may adopt the machine."""
 
     upto: int
     head_hash: str
