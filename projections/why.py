@@ -34,6 +34,7 @@ from projections.details import Detail
 from projections.phases import LIVE
 from projections.state import Machine, Trouble, Volume, Workload
 from projections.status import Status, status_of
+from projections.taken_along import taken_run
 from projections.volumes import why_not
 from projections.whose import own
 
@@ -133,12 +134,18 @@ def _decided(workload: Workload, status: Status, mine: Past) -> int:
         case Detail.STARTING | Detail.STOPPING | Detail.REPLACING | Detail.PULLING:
             found = max(newest(mine, EffectStarted), wished(mine))
         case Detail.RESTARTING:  # its end, until something is done about it
-            found = max(newest(mine, EffectStarted, WorkloadExited, WorkloadLost), wished(mine))
+            found = max(newest(mine, EffectStarted, WorkloadExited, WorkloadLost), wished(mine), _taken(mine))
         case Detail.PENDING | Detail.WAITING | Detail.DELETING:
             found = 0
         case _:
-            found = newest(mine, WorkloadExited, WorkloadLost, run=number)
+            found = newest(mine, WorkloadExited, WorkloadLost, run=number) or _taken(mine)
     return found or wished(mine) or workload.desired_seq
+
+
+def _taken(mine: Past) -> int:
+    """The entry by which its last run went with the machine; 0 where that did not."""
+    taken = taken_run(mine)
+    return 0 if taken is None else taken.seq
 
 
 def _ended_since(workload: Workload, mine: Past) -> bool:
