@@ -46,7 +46,7 @@ from journal.events import (
 from projections.advice import REFUSED
 from projections.describe import describe
 from projections.status import loss_text
-from projections.taken_along import MACHINE_ENDS, TakenRun, taken_run
+from projections.taken_along import MACHINE_ENDS, TakenRun, left_behind, taken_run
 from projections.words import end_text
 
 Told = tuple[Header, Event]
@@ -208,6 +208,8 @@ def _above(past: Past, own: Past, told: Told) -> int:
     """The entry that led to this one. Of what happened by itself in a run it is the run's start; of an effect that a
     daemon took up anew after its start, the end or the wish before it."""
     header, event = told
+    if isinstance(event, VolumeLost) and (restored := left_behind(own, header.seq)):
+        return restored
     if header.cause in past:
         return header.cause
     if isinstance(event, _OF_A_RUN):

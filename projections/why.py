@@ -34,7 +34,7 @@ from projections.details import Detail
 from projections.phases import LIVE
 from projections.state import Machine, Trouble, Volume, Workload
 from projections.status import Status, status_of
-from projections.taken_along import taken_run
+from projections.taken_along import left_behind, taken_run
 from projections.volumes import why_not
 from projections.whose import own
 
@@ -203,7 +203,11 @@ def _volume(volume: Volume, mine: Past) -> tuple[str, str, int]:
     """Its state in one word and in a sentence, and the entry that decided it (0: what was wanted last)."""
     failed = newest(mine, EffectFailed) if volume.trouble is not None else 0
     if volume.lost:
-        return "lost", "is not in the storage any more", newest(mine, VolumeLost)
+        lost = newest(mine, VolumeLost)
+        stayed = (
+            ": its content stayed on the other machine, whose memory this one has" if left_behind(mine, lost) else ""
+        )
+        return "lost", f"is not in the storage{stayed or ' any more'}", lost
     if volume.deleting:
         return "deleting", "is being removed", failed or newest(mine, VolumeDeleteRequested)
     if volume.restoring:

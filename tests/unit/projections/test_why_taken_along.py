@@ -2,10 +2,12 @@
 
 import pytest
 
-from journal.events import DaemonStarted, Event, JournalRestored, MachineHalted
+from journal.events import DaemonStarted, Event, JournalRestored, MachineHalted, VolumeApplied, VolumeLost, VolumeMade
+from projections.advice import BY_REASON
 from projections.intents import Restart
+from projections.why import Why, why_volume
 from tests.support.story import Story, declared
-from tests.unit.projections.test_why import texts, why
+from tests.unit.projections.test_why import past_of, texts, why
 
 
 @pytest.fixture
@@ -80,3 +82,32 @@ def test_what_shall_not_run_again_is_told_by_what_the_machine_did() -> None:
     answer = why(story)
     assert answer.detail == "failed"
     assert texts(answer)[-1] == "web run 1 ended with the machine, which lost its power"
+
+
+def of_volume(story: Story) -> Why:
+    return why_volume(story.machine.volumes["data"], past_of(story))
+
+
+def test_a_volume_that_stayed_on_the_other_machine_is_told_so_and_not_as_a_loss_of_data() -> None:
+    story = Story()
+    story.tell(VolumeApplied("data", 1 << 30, created=True), VolumeMade("data", 1, 1 << 30))
+    story.tell(JournalRestored(2, "ab"), DaemonStarted("os", "restored"), VolumeLost("data", 1))
+    lost = of_volume(story)
+    assert lost.conclusion == (
+        "volume data is not in the storage: its content stayed on the other machine, whose memory this one has"
+    )
+    assert [link.seq for link in lost.chain] == [1, 3, 5]
+    assert lost.chain[1].text.startswith("this machine took over the memory")
+    assert lost.advice == BY_REASON["VOLUME_MISSING"].format(name="data")
+
+
+def test_a_loss_of_what_was_here_since_or_was_lost_before_has_nothing_to_do_with_a_restore() -> None:
+    for events in (
+        (JournalRestored(2, "ab"), VolumeMade("data", 1, 1 << 30), VolumeLost("data", 1)),
+        (VolumeLost("data", 1), JournalRestored(3, "ab")),
+    ):
+        story = Story()
+        story.tell(VolumeApplied("data", 1 << 30, created=True), VolumeMade("data", 1, 1 << 30), *events)
+        lost = of_volume(story)
+        assert lost.conclusion == "volume data is not in the storage any more"
+        assert "took over" not in str(texts(lost))
