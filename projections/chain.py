@@ -2,7 +2,8 @@
 
 Every entry names the one that led to it. What no act led to (a program's own end, what a check says) follows from the
 start of its run. Steps of the machinery between are left out, a run that is known to have ended is told by its end
-alone, and of ends and failures that are alike the last is told and the others are counted.
+alone, one that was ended because it was ill by what its check said, and of ends and failures that are alike the last is
+told and the others are counted.
 """
 
 from collections.abc import Iterator
@@ -128,10 +129,25 @@ def chain(name: str, past: Past, own: Past, last: int) -> tuple[Link, ...]:
     if wish and all(told[0].seq != wish for told in story):
         story.append(own[wish])
     story = sorted(story, key=lambda told: told[0].seq)
-    ended = {_run_of(event) for _, event in story if isinstance(event, WorkloadExited | WorkloadLost)}
-    shown = [told for told in story if not (isinstance(told[1], WorkloadStarted) and _run_of(told[1]) in ended)]
-    links = list(_counted(name, past, own, shown))
+    links = list(_counted(name, past, own, list(_shown(story, last))))
     return tuple(links if len(links) <= LINKS else links[:2] + links[2 - LINKS :])
+
+
+def _shown(story: list[Told], last: int) -> Iterator[Told]:
+    """Without the starts of runs that are known to have ended, and without the ends of those that were to end because
+    they were ill: that they were says more. What is explained stays."""
+    ill = {_run_of(event) for _, event in story if is_ailing(event)}
+    ended = ill | {_run_of(event) for _, event in story if isinstance(event, WorkloadExited | WorkloadLost)}
+    for told in story:
+        seq, event = told[0].seq, told[1]
+        over = ended if isinstance(event, WorkloadStarted) else ill if isinstance(event, WorkloadExited) else ()
+        if seq == last or _run_of(event) not in over:
+            yield told
+
+
+def is_ailing(event: Event) -> bool:
+    """Whether a check said that the run is ill, and is to end for it."""
+    return isinstance(event, WorkloadHealthChanged) and event.restart
 
 
 def _taken(own: Past, told: Told) -> TakenRun | None:
@@ -249,6 +265,8 @@ def _alike(one: Event, other: Event) -> bool:
     match one, other:
         case WorkloadExited(), WorkloadExited():
             return end_text(one) == end_text(other)
+        case WorkloadHealthChanged(), WorkloadHealthChanged():
+            return replace(one, run=other.run) == other
         case WorkloadLost(), WorkloadLost():
             return one.reason == other.reason
         case EffectFailed(), EffectFailed():

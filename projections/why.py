@@ -25,10 +25,11 @@ from projections.advice import (
     BY_REASON,
     BY_REFUSAL,
     GUEST_OUT_OF_MEMORY,
+    ILL_AGAIN,
     OTHER_REFUSAL,
     OUT_OF_MEMORY,
 )
-from projections.chain import Link, Past, chain, newest, refused, wished
+from projections.chain import Link, Past, chain, is_ailing, newest, refused, wished
 from projections.dependencies import unready, waits
 from projections.details import Detail
 from projections.phases import LIVE
@@ -62,6 +63,22 @@ WORDS: dict[Detail, str] = {
 """A phase as the end of a sentence that begins with the workload's name."""
 
 
+SEVERAL = 2
+"""So many runs that ended because they were ill say that it is not for the one run."""
+_AFTER_ILLNESS = {
+    Detail.STARTING,
+    Detail.CHECKING,
+    Detail.UNHEALTHY,
+    Detail.STOPPING,
+    Detail.RESTARTING,
+    Detail.BACKOFF,
+    Detail.CRASH_LOOP,
+    Detail.GAVE_UP,
+    Detail.FAILED,
+}
+"""Where such runs are what stands in the way, if there were several."""
+
+
 class Why(msgspec.Struct, frozen=True):
     """An explanation. `detail` is the phase's word, empty for what is gone; `retry_at` the wall time of the next try in
     nanoseconds, 0 for none; `others` are the workloads and volumes that stand in the way, by kind and name."""
@@ -82,13 +99,15 @@ def why_workload(machine: Machine, workload: Workload, past: Past) -> Why:
     name = workload.name
     mine = own(past, name, "workload", workload.uid)
     message = f": {status.message}" if status.message else ""
+    links = chain(name, past, mine, _decided(workload, status, mine))
+    ill = sum(1 + link.alike for link in links if is_ailing(past[link.seq][1]))
     why = Why(
         name=name,
         kind="workload",
         detail=status.detail,
         conclusion=f"{name} {WORDS[status.detail]}{message}",
-        chain=chain(name, past, mine, _decided(workload, status, mine)),
-        advice=_advice(workload, status),
+        chain=links,
+        advice=_advice(workload, status, ill),
         retry_at=max(workload.hold_until_wall, workload.pause_until_wall),
         others=_others(machine, workload) if status.detail is Detail.WAITING else (),
     )
@@ -154,7 +173,8 @@ def _ended_since(workload: Workload, mine: Past) -> bool:
     return run is not None and newest(mine, WorkloadExited, WorkloadLost, run=run.number) > workload.desired_seq
 
 
-def _advice(workload: Workload, status: Status) -> str:
+def _advice(workload: Workload, status: Status, ill: int) -> str:
+    """`ill`: so many runs that led here were to end because they were ill."""
     trouble, run = workload.trouble, workload.run
     if trouble is not None:
         line = BY_REASON.get(trouble.reason, BY_DETAIL[status.detail])
@@ -162,6 +182,8 @@ def _advice(workload: Workload, status: Status) -> str:
         line = OUT_OF_MEMORY if workload.kind == "container" else GUEST_OUT_OF_MEMORY
     elif run is not None and run.fault is not None and run.phase not in LIVE:
         line = BY_FAULT[run.fault]
+    elif ill >= SEVERAL and status.detail in _AFTER_ILLNESS:
+        line = ILL_AGAIN
     else:
         line = BY_DETAIL[status.detail]
     return line.format(name=workload.name, image=workload.spec.image.ref)

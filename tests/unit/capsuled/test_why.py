@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from capsule.v1 import history_pb2 as pb
 from capsuled.why import explained
-from journal.events import DaemonStarted, MachineHalted, VolumeLost
+from journal.events import DaemonStarted, JournalRestored, MachineHalted, VolumeLost
 from journal.specs import VolumeMount
 from projections.intents import DeclaredVolume, Delete, DeleteVolume
 from tests.support.entries import Ledger, indexed
@@ -89,3 +89,12 @@ def test_an_end_of_the_machine_is_found_although_it_names_nobody(tmp_path: Path,
     _, taken, started = web.chain
     assert (taken.seq, taken.text) == (end, f"web run 1 ended with the machine, {how}")
     assert started.text == "web run 2 started, pid 100"
+
+
+def test_a_restore_is_found_although_it_names_nobody(story: Story, tmp_path: Path) -> None:
+    story.tell(JournalRestored(story.machine.seq, "ab"))
+    restored = story.machine.seq
+    story.tell(VolumeLost("web", story.machine.volumes["web"].uid))
+    (volume,) = asked(tmp_path / "journal", story, "volume/web")
+    assert volume is not None and volume.conclusion.startswith("volume web is not in the storage: its content stayed")
+    assert volume.chain[-2].seq == restored and "took over the memory" in volume.chain[-2].text
