@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, pairwise, takewhile
 
 from msgspec.structs import replace
 
 from capsule.v1 import history_pb2 as pb
 from journal.codec import BadBody, UnknownMust, decode, plain
 from journal.entry import Stored
-from journal.events import CallRefused, Event, type_of
+from journal.events import CallRefused, DaemonStarted, Event, JournalRestored, MachineHalted, type_of
 from journal.reader import Reader
 from projections.chain import Past, is_wish, wished
 from projections.refusals import Refusal, invalid, missing, no_workload
@@ -23,6 +23,10 @@ KEPT = 2_000
 """Of those, so many that may belong to a chain."""
 KEPT_REFUSED = 10
 """Of calls that were not admitted, so many: who asks for the same again and again must not push out what came of it."""
+KEPT_ENDS = 50
+"""Of what ended the whole machine, so many of each kind."""
+LIVES = 1_000
+"""Starts of the daemon that are looked at for those in another boot."""
 DEEP = 4
 """So far down is explained what an object waits for, and what that waits for."""
 
@@ -91,6 +95,7 @@ def past_of(reader: Reader, upto: int, name: str, uid: int = 0, wanted: Iterable
     """What is told of an incarnation, with the causes and calls that stand outside of it. `kind`: of this kind alone,
     for others may have its name, and much to tell."""
     found = {one.header.seq: one for one in _newest(reader, upto, name, uid, kind)}
+    found |= {one.header.seq: one for one in _machine_ends(reader, upto, uid)}
     for seq in wanted:
         _add(reader, found, seq)
     for one in tuple(found.values()):
@@ -102,6 +107,24 @@ def past_of(reader: Reader, upto: int, name: str, uid: int = 0, wanted: Iterable
         if event is not None:
             past[seq] = (found[seq].header, event)
     return past
+
+
+def _machine_ends(reader: Reader, upto: int, uid: int) -> Iterator[Stored]:
+    """What ended the machine, and all that ran on it, in the object's time: such an entry names no object."""
+    for event in (MachineHalted, JournalRestored):
+        yield from _since(uid, islice(reader.newest_of_type(type_of(event), upto), KEPT_ENDS))
+    yield from islice(
+        _since(uid, _boots(islice(reader.newest_of_type(type_of(DaemonStarted), upto), LIVES))), KEPT_ENDS
+    )
+
+
+def _boots(lives: Iterable[Stored]) -> Iterator[Stored]:
+    """Of the daemon's lives, the newest first, those that were the first of a boot."""
+    return (later for later, earlier in pairwise(lives) if later.header.boot != earlier.header.boot)
+
+
+def _since(seq: int, entries: Iterable[Stored]) -> Iterator[Stored]:
+    return takewhile(lambda one: one.header.seq > seq, entries)
 
 
 def _decoded(entry: Stored) -> Event | None:

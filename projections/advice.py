@@ -129,6 +129,13 @@ BY_FAULT: dict[Fault, str] = {
 }
 """By what ended the machine around it."""
 
+ILL_AGAIN = (
+    "see whether `health` fits what it does: the right `port` and `path`, or command, and a `startPeriod` that is long "
+    "enough; `capsulectl logs {name} -n 50` shows what it wrote; `capsulectl rollback {name} --to healthy` goes back "
+    "to what was well, if anything was"
+)
+"""After several runs in a row that ended because they were unhealthy, until one is well."""
+
 OUT_OF_MEMORY = "raise `resources.memory` in the manifest, or find what needs so much: `capsulectl logs {name} -n 50`"
 """After a kill for want of memory, whatever the phase."""
 

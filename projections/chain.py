@@ -2,7 +2,8 @@
 
 Every entry names the one that led to it. What no act led to (a program's own end, what a check says) follows from the
 start of its run. Steps of the machinery between are left out, a run that is known to have ended is told by its end
-alone, and of ends and failures that are alike the last is told and the others are counted.
+alone, one that was ended because it was ill by what its check said, and of ends and failures that are alike the last is
+told and the others are counted.
 """
 
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from journal.events import (
     EffectFailed,
     EffectStarted,
     Event,
+    JournalRestored,
     MachineHalted,
     NetworkDrifted,
     NetworkMoved,
@@ -44,6 +46,8 @@ from journal.events import (
 )
 from projections.advice import REFUSED
 from projections.describe import describe
+from projections.status import loss_text
+from projections.taken_along import MACHINE_ENDS, TakenRun, left_behind, taken_run
 from projections.words import end_text
 
 Told = tuple[Header, Event]
@@ -97,6 +101,7 @@ _HAPPENED = (
     VolumeRemoved,
     EffectFailed,
     MachineHalted,
+    JournalRestored,
     DaemonStarted,
     NetworkMoved,
     NetworkDrifted,
@@ -120,14 +125,45 @@ def chain(name: str, past: Past, own: Past, last: int) -> tuple[Link, ...]:
     story = [told for told in _upwards(past, own, last) if isinstance(told[1], _ASKED + _HAPPENED)]
     # What was wanted last belongs to it, also where something else set it going: another's change, for which it had
     # waited, or an end of its own in the moment in which it was to go.
-    wish = last if last in own and isinstance(own[last][1], _WISHES) else wished(own, last)
+    wish = last if last in own and isinstance(own[last][1], _WISHES) else _standing(own, last, story)
     if wish and all(told[0].seq != wish for told in story):
         story.append(own[wish])
     story = sorted(story, key=lambda told: told[0].seq)
-    ended = {_run_of(event) for _, event in story if isinstance(event, WorkloadExited | WorkloadLost)}
-    shown = [told for told in story if not (isinstance(told[1], WorkloadStarted) and _run_of(told[1]) in ended)]
-    links = list(_counted(name, past, shown))
+    links = list(_counted(name, past, own, list(_shown(story, last))))
     return tuple(links if len(links) <= LINKS else links[:2] + links[2 - LINKS :])
+
+
+def _shown(story: list[Told], last: int) -> Iterator[Told]:
+    """Without the starts of runs that are known to have ended, and without the ends of those that were to end because
+    they were ill: that they were says more. What is explained stays."""
+    ill = {_run_of(event) for _, event in story if is_ailing(event)}
+    ended = ill | {_run_of(event) for _, event in story if isinstance(event, WorkloadExited | WorkloadLost)}
+    for told in story:
+        seq, event = told[0].seq, told[1]
+        over = ended if isinstance(event, WorkloadStarted) else ill if isinstance(event, WorkloadExited) else ()
+        if seq == last or _run_of(event) not in over:
+            yield told
+
+
+def is_ailing(event: Event) -> bool:
+    """Whether a check said that the run is ill, and is to end for it."""
+    return isinstance(event, WorkloadHealthChanged) and event.restart
+
+
+def _taken(own: Past, told: Told) -> TakenRun | None:
+    """The run that went with the machine by this entry."""
+    found = taken_run(own, told[0].seq + 1) if isinstance(told[1], MACHINE_ENDS) else None
+    return found if found is not None and found.seq == told[0].seq else None
+
+
+def _standing(own: Past, last: int, story: list[Told]) -> int:
+    """The wish that stood before `last`. A restart whose run went with the machine since had been done by then."""
+    wish = wished(own, last)
+    taken = next((one for told in story if (one := _taken(own, told)) is not None), None)
+    began = 0 if taken is None else newest(own, WorkloadStarted, run=taken.run)
+    while 0 < wish < began and isinstance(own[wish][1], WorkloadRestartRequested):
+        wish = wished(own, wish)
+    return wish
 
 
 def newest(own: Past, *kinds: type[Event], run: int = 0) -> int:
@@ -188,12 +224,16 @@ def _above(past: Past, own: Past, told: Told) -> int:
     """The entry that led to this one. Of what happened by itself in a run it is the run's start; of an effect that a
     daemon took up anew after its start, the end or the wish before it."""
     header, event = told
+    if isinstance(event, VolumeLost) and (restored := left_behind(own, header.seq)):
+        return restored
     if header.cause in past:
         return header.cause
     if isinstance(event, _OF_A_RUN):
         return next((s for s, (_, e) in past.items() if isinstance(e, WorkloadStarted) and _same_run(e, event)), 0)
     if isinstance(event, EffectStarted):
-        return next(_earlier(own, header.seq, *_ASKED, WorkloadExited, WorkloadLost), 0)
+        taken = taken_run(own, header.seq)
+        earlier = next(_earlier(own, header.seq, *_ASKED, WorkloadExited, WorkloadLost), 0)
+        return max(earlier, 0 if taken is None else taken.seq)
     return 0
 
 
@@ -210,14 +250,14 @@ def _run_of(event: Event) -> int:
     return int(getattr(event, "run", 0))
 
 
-def _counted(name: str, past: Past, story: list[Told]) -> Iterator[Link]:
+def _counted(name: str, past: Past, own: Past, story: list[Told]) -> Iterator[Link]:
     """The links, those that are like the next one counted in that."""
     alike = 0
     for told, after in zip_longest(story, story[1:]):
         if after is not None and _alike(told[1], after[1]):
             alike += 1
         else:
-            yield replace(_link(name, past, told), alike=alike)
+            yield replace(_link(name, past, own, told), alike=alike)
             alike = 0
 
 
@@ -225,6 +265,8 @@ def _alike(one: Event, other: Event) -> bool:
     match one, other:
         case WorkloadExited(), WorkloadExited():
             return end_text(one) == end_text(other)
+        case WorkloadHealthChanged(), WorkloadHealthChanged():
+            return replace(one, run=other.run) == other
         case WorkloadLost(), WorkloadLost():
             return one.reason == other.reason
         case EffectFailed(), EffectFailed():
@@ -233,11 +275,13 @@ def _alike(one: Event, other: Event) -> bool:
             return False
 
 
-def _link(name: str, past: Past, told: Told) -> Link:
+def _link(name: str, past: Past, own: Past, told: Told) -> Link:
     header, event = told
     if isinstance(event, WorkloadApplied):  # another's, that set it going, is told as it is
         event = WorkloadApplied(tuple(item for item in event.items if item.name == name) or event.items)
-    return Link(header.seq, header.at, _who(past, header), describe(header, event))
+    taken = _taken(own, told)
+    text = describe(header, event) if taken is None else f"{name} run {taken.run} {loss_text(taken.reason)}"
+    return Link(header.seq, header.at, _who(past, header), text)
 
 
 def _who(past: Past, header: Header) -> str:

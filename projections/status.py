@@ -113,11 +113,12 @@ def _ended(workload: Workload) -> Status:
 
 def how_it_ended(run: Run) -> str:
     """A run's end in one line."""
-    text = f"run {run.number} {_loss(run.reason)}" if run.phase is RunPhase.LOST else end_text(run)
+    text = f"run {run.number} {loss_text(run.reason)}" if run.phase is RunPhase.LOST else end_text(run)
     return one_line(f"ended as unhealthy: {check_text(run.health_message)}; it {text}" if run.ailing else text)
 
 
-def _loss(reason: str) -> str:
+def loss_text(reason: str) -> str:
+    """What became of a run that left no exit code, as the end of a sentence."""
     return _LOSSES.get(reason, f"was lost: {reason}")
 
 

@@ -25,15 +25,17 @@ from projections.advice import (
     BY_REASON,
     BY_REFUSAL,
     GUEST_OUT_OF_MEMORY,
+    ILL_AGAIN,
     OTHER_REFUSAL,
     OUT_OF_MEMORY,
 )
-from projections.chain import Link, Past, chain, newest, refused, wished
+from projections.chain import Link, Past, chain, is_ailing, newest, refused, wished
 from projections.dependencies import unready, waits
 from projections.details import Detail
 from projections.phases import LIVE
 from projections.state import Machine, Trouble, Volume, Workload
 from projections.status import Status, status_of
+from projections.taken_along import left_behind, taken_run
 from projections.volumes import why_not
 from projections.whose import own
 
@@ -61,6 +63,22 @@ WORDS: dict[Detail, str] = {
 """A phase as the end of a sentence that begins with the workload's name."""
 
 
+SEVERAL = 2
+"""So many runs that ended because they were ill say that it is not for the one run."""
+_AFTER_ILLNESS = {
+    Detail.STARTING,
+    Detail.CHECKING,
+    Detail.UNHEALTHY,
+    Detail.STOPPING,
+    Detail.RESTARTING,
+    Detail.BACKOFF,
+    Detail.CRASH_LOOP,
+    Detail.GAVE_UP,
+    Detail.FAILED,
+}
+"""Where such runs are what stands in the way, if there were several."""
+
+
 class Why(msgspec.Struct, frozen=True):
     """An explanation. `detail` is the phase's word, empty for what is gone; `retry_at` the wall time of the next try in
     nanoseconds, 0 for none; `others` are the workloads and volumes that stand in the way, by kind and name."""
@@ -81,13 +99,15 @@ def why_workload(machine: Machine, workload: Workload, past: Past) -> Why:
     name = workload.name
     mine = own(past, name, "workload", workload.uid)
     message = f": {status.message}" if status.message else ""
+    links = chain(name, past, mine, _decided(workload, status, mine))
+    ill = sum(1 + link.alike for link in links if is_ailing(past[link.seq][1]))
     why = Why(
         name=name,
         kind="workload",
         detail=status.detail,
         conclusion=f"{name} {WORDS[status.detail]}{message}",
-        chain=chain(name, past, mine, _decided(workload, status, mine)),
-        advice=_advice(workload, status),
+        chain=links,
+        advice=_advice(workload, status, ill),
         retry_at=max(workload.hold_until_wall, workload.pause_until_wall),
         others=_others(machine, workload) if status.detail is Detail.WAITING else (),
     )
@@ -133,12 +153,18 @@ def _decided(workload: Workload, status: Status, mine: Past) -> int:
         case Detail.STARTING | Detail.STOPPING | Detail.REPLACING | Detail.PULLING:
             found = max(newest(mine, EffectStarted), wished(mine))
         case Detail.RESTARTING:  # its end, until something is done about it
-            found = max(newest(mine, EffectStarted, WorkloadExited, WorkloadLost), wished(mine))
+            found = max(newest(mine, EffectStarted, WorkloadExited, WorkloadLost), wished(mine), _taken(mine))
         case Detail.PENDING | Detail.WAITING | Detail.DELETING:
             found = 0
         case _:
-            found = newest(mine, WorkloadExited, WorkloadLost, run=number)
+            found = newest(mine, WorkloadExited, WorkloadLost, run=number) or _taken(mine)
     return found or wished(mine) or workload.desired_seq
+
+
+def _taken(mine: Past) -> int:
+    """The entry by which its last run went with the machine; 0 where that did not."""
+    taken = taken_run(mine)
+    return 0 if taken is None else taken.seq
 
 
 def _ended_since(workload: Workload, mine: Past) -> bool:
@@ -147,7 +173,8 @@ def _ended_since(workload: Workload, mine: Past) -> bool:
     return run is not None and newest(mine, WorkloadExited, WorkloadLost, run=run.number) > workload.desired_seq
 
 
-def _advice(workload: Workload, status: Status) -> str:
+def _advice(workload: Workload, status: Status, ill: int) -> str:
+    """`ill`: so many runs that led here were to end because they were ill."""
     trouble, run = workload.trouble, workload.run
     if trouble is not None:
         line = BY_REASON.get(trouble.reason, BY_DETAIL[status.detail])
@@ -155,6 +182,8 @@ def _advice(workload: Workload, status: Status) -> str:
         line = OUT_OF_MEMORY if workload.kind == "container" else GUEST_OUT_OF_MEMORY
     elif run is not None and run.fault is not None and run.phase not in LIVE:
         line = BY_FAULT[run.fault]
+    elif ill >= SEVERAL and status.detail in _AFTER_ILLNESS:
+        line = ILL_AGAIN
     else:
         line = BY_DETAIL[status.detail]
     return line.format(name=workload.name, image=workload.spec.image.ref)
@@ -196,7 +225,11 @@ def _volume(volume: Volume, mine: Past) -> tuple[str, str, int]:
     """Its state in one word and in a sentence, and the entry that decided it (0: what was wanted last)."""
     failed = newest(mine, EffectFailed) if volume.trouble is not None else 0
     if volume.lost:
-        return "lost", "is not in the storage any more", newest(mine, VolumeLost)
+        lost = newest(mine, VolumeLost)
+        stayed = (
+            ": its content stayed on the other machine, whose memory this one has" if left_behind(mine, lost) else ""
+        )
+        return "lost", f"is not in the storage{stayed or ' any more'}", lost
     if volume.deleting:
         return "deleting", "is being removed", failed or newest(mine, VolumeDeleteRequested)
     if volume.restoring:

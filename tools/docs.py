@@ -22,6 +22,7 @@ from projections.advice import (
     BY_REASON,
     BY_REFUSAL,
     GUEST_OUT_OF_MEMORY,
+    ILL_AGAIN,
     OTHER_REFUSAL,
     OUT_OF_MEMORY,
 )
@@ -121,6 +122,7 @@ def remedies_page() -> str:
                 "What a call was refused for, by its reason in the history", BY_REFUSAL | {"other": OTHER_REFUSAL}
             ),
             *_remedies("A phase, where nothing stood in the way", {str(one): line for one, line in BY_DETAIL.items()}),
+            *_remedies("Runs that ended because they were unhealthy", {"several": ILL_AGAIN}),
             *_remedies("What ended the machine around a microVM", {str(one): line for one, line in BY_FAULT.items()}),
             *_remedies(
                 "A kill for want of memory", {"a container's": OUT_OF_MEMORY, "in a microVM": GUEST_OUT_OF_MEMORY}

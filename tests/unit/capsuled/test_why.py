@@ -7,11 +7,12 @@ from msgspec.structs import replace
 
 from capsule.v1 import history_pb2 as pb
 from capsuled.why import explained
-from journal.events import VolumeLost
+from journal.events import DaemonStarted, JournalRestored, MachineHalted, VolumeLost
 from journal.specs import VolumeMount
 from projections.intents import DeclaredVolume, Delete, DeleteVolume
 from tests.support.entries import Ledger, indexed
 from tests.support.story import Story, declared
+from tests.unit.projections.test_why import past_of
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def story() -> Story:
 def asked(directory: Path, story: Story, *what: str) -> list[pb.WhyResponse | None]:
     ledger = Ledger()
     for header, event in story.entries:
+        ledger.boot = header.boot
         ledger.add(event, actor=header.actor, cause=header.cause, call=header.call)
     with indexed(directory, ledger) as reader:
         return [explained(reader, story.machine, one) for one in what]
@@ -65,3 +67,34 @@ def test_what_ends_again_and_again_leaves_its_volume_in_sight(
     workload, volume = asked(tmp_path / "journal", story, "workload/web", "volume/web")
     assert workload is not None and workload.chain[-1].text == "web run 11 started, pid 100"
     assert volume is not None and volume.chain[-1].seq == lost
+
+
+@pytest.mark.parametrize(
+    ("halted", "how"), [(True, "which was halted"), (False, "which lost its power")], ids=["a halt", "power"]
+)
+def test_an_end_of_the_machine_is_found_although_it_names_nobody(tmp_path: Path, halted: bool, how: str) -> None:
+    story = Story()
+    story.tell(DaemonStarted("os", "first"))
+    story.apply(declared("web"))
+    story.converge()
+    end = story.machine.seq + 1
+    if halted:
+        story.tell(MachineHalted(at=7, boot="boot-1"))
+    story.reboot("boot-2")
+    story.converge()
+    story.tell(DaemonStarted("os", "crash"))
+    story.entries = list(past_of(story).values())
+    (web,) = asked(tmp_path / "journal", story, "web")
+    assert web is not None
+    _, taken, started = web.chain
+    assert (taken.seq, taken.text) == (end, f"web run 1 ended with the machine, {how}")
+    assert started.text == "web run 2 started, pid 100"
+
+
+def test_a_restore_is_found_although_it_names_nobody(story: Story, tmp_path: Path) -> None:
+    story.tell(JournalRestored(story.machine.seq, "ab"))
+    restored = story.machine.seq
+    story.tell(VolumeLost("web", story.machine.volumes["web"].uid))
+    (volume,) = asked(tmp_path / "journal", story, "volume/web")
+    assert volume is not None and volume.conclusion.startswith("volume web is not in the storage: its content stayed")
+    assert volume.chain[-2].seq == restored and "took over the memory" in volume.chain[-2].text
