@@ -112,6 +112,29 @@ def new_file(target: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
             scratch.unlink(missing_ok=True)
 
 
+def to_write(name: str, force: bool) -> Path | None:
+    """Where a file is to be written that the operator named; None for `-`, standard output. Raises Failure."""
+    check_no_option(name)
+    return None if name == "-" else check_new(name, force)
+
+
+def check_no_option(name: str) -> None:
+    """Where `-` is taken for a file, what begins with it is, too. Raises Failure for that."""
+    if name.startswith("-") and name != "-":
+        raise Failure(f"unknown option {name}", USAGE)
+
+
+@contextlib.contextmanager
+def written(target: Path | None) -> Iterator[BinaryIO]:
+    """A new file that is private, or standard output."""
+    if target is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with new_file(target, 0o600) as out:
+        yield out
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Replace a file atomically: mode 0600, in a directory of mode 0700. Raises Failure."""
     _write(path, content, os.replace)

@@ -1,6 +1,7 @@
 """`capsulectl journal …`: verify, stats, export, import."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -9,7 +10,7 @@ from cyclopts import Parameter
 
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
-from capsulectl.files import check_new, new_file
+from capsulectl.files import check_new, new_file, to_write, written
 from capsulectl.heads import Seen, keep, load
 from capsulectl.options import COMMON, Common, Output, Yes
 from capsulectl.prompt import confirm
@@ -152,7 +153,9 @@ def stats(*, output: Output = "table", common: Common = COMMON) -> None:
 
 
 def export(
-    file: Annotated[str, Parameter(help="Where to write the archive.")],
+    file: Annotated[
+        str, Parameter(help="Where to write the archive, or - for standard output.", allow_leading_hyphen=True)
+    ],
     /,
     *,
     force: Annotated[bool, Parameter(name="--force", negative="", help="Replace a file that is there.")] = False,
@@ -177,25 +180,29 @@ def export(
     from capsulectl.sealed_file import check_wanted
 
     check_wanted(passphrase_file, secrets)
-    target = check_new(file, force)
+    target = to_write(file, force)
+    if target is None and sys.stdout.isatty():
+        raise Failure("an archive is nothing for a terminal: name a file, or lead the output somewhere", USAGE)
     if secrets and dir:
         raise Failure(
             "sealed values are the machine's, not the journal's: --secrets asks a machine, without --dir", USAGE
         )
     values = check_new(secrets, force) if secrets else None
-    if values is not None and os.path.realpath(values) == os.path.realpath(target):
+    if values is not None and target is not None and os.path.realpath(values) == os.path.realpath(target):
         raise Failure(f"{secrets} is where the journal is written: name another file for the sealed values", USAGE)
     passphrase = "" if values is None else _passphrase(passphrase_file)
     taken = _proven_here(Path(dir)) if dir else None
-    with new_file(target) as out:
+    sent = 0
+    with written(target) as out:
         for block in exported_there(common) if taken is None else _exported_here(taken):
-            out.write(block)
-    say(f"{file}: {bytes_text(target.stat().st_size)}", common.quiet)
+            sent += out.write(block)
+    where = "standard output" if target is None else file
+    say(f"{where}: {bytes_text(sent)}", common.quiet)
     if values is not None:
         _export_secrets(values, passphrase, common)
     if taken is not None and taken.lost:
         raise Failure(
-            f"{file} holds entries {taken.first} to {taken.last}, which are proven, and not the rest: {taken.lost}"
+            f"{where} holds entries {taken.first} to {taken.last}, which are proven, and not the rest: {taken.lost}"
         )
 
 

@@ -23,6 +23,8 @@ CHUNK_BYTES = 256 << 10
 VALUES_BYTES = 1 << 20
 RESTORE_S = 3_600.0
 LOOK_S = 0.2
+_NAMED_MOST = 3
+"""Of what a machine has that is not blank."""
 
 
 def restore(
@@ -80,16 +82,24 @@ def _check_blank(connection: Connection) -> None:
     """The machine says so itself, too; here it is said before anything was sent."""
     from capsule.v1 import secret_pb2, volume_pb2, workload_pb2
 
-    found = [
-        *connection.read(connection.workloads.List, workload_pb2.WorkloadListRequest()).workloads,
-        *connection.read(connection.volumes.List, volume_pb2.VolumeListRequest()).volumes,
-        *connection.read(connection.secrets.List, secret_pb2.SecretListRequest()).secrets,
-    ]
-    if found:
+    found = {
+        "workload": connection.read(connection.workloads.List, workload_pb2.WorkloadListRequest()).workloads,
+        "volume": connection.read(connection.volumes.List, volume_pb2.VolumeListRequest()).volumes,
+        "secret": connection.read(connection.secrets.List, secret_pb2.SecretListRequest()).secrets,
+    }
+    if any(found.values()):
+        has = _inhabited({kind: [one.name for one in some] for kind, some in found.items()})
         raise Failure(
-            f"{_machine(connection)} is not blank, it has {found[0].name}: start capsuled with a state directory of "
-            "its own, and restore there"
+            f"{_machine(connection)} is not blank, it has {has}: start capsuled with a state directory of its own, and "
+            "restore there"
         )
+
+
+def _inhabited(found: dict[str, list[str]]) -> str:
+    counts = ", ".join(_counted(len(names), kind) for kind, names in found.items() if names)
+    names = [name for some in found.values() for name in some]
+    more = f" and {len(names) - _NAMED_MOST} more" if len(names) > _NAMED_MOST else ""
+    return f"{counts} ({', '.join(names[:_NAMED_MOST])}{more})"
 
 
 def _machine(connection: Connection) -> str:
@@ -228,12 +238,13 @@ def _tell(past: Remembered, answer: Any, missing: list[Lack], admits: Admitted, 
         print(answer.journal_id)
         return
     values = f", {answer.values} sealed values" if answer.values else ""
-    print(f"restored to entry {answer.head_seq}{values}; wanted is {answer.desired_hash}, {_like(past, answer)}")
+    print(f"restored to entry {answer.head_seq}{values}; wanted is {_like(past.desired_hash, answer.desired_hash)}")
     say(f"keys that open it: {admits.text()}. {admits.advice()}".rstrip(". "), common.quiet)
     for one in missing:
         say(f"{one.kind} {one.name}: {one.note}", common.quiet)
 
 
-def _like(past: Remembered, answer: Any) -> str:
-    same = answer.desired_hash == past.desired_hash
-    return "as in the archive" if same else f"as in the archive ({past.desired_hash}), with your key as an admin's"
+def _like(archived: str, now: str) -> str:
+    if now == archived:
+        return f"{now}, as in the archive"
+    return f"as in the archive ({archived}) but for your key, which is an admin's now: {now}"

@@ -54,7 +54,7 @@ def truncate(
         say(f"entries {going.first_seq - going.entries} to {upto} would go, to {export}", common.quiet)
         return
     confirm(f"Export entries up to {upto} to {export} and cut them here?", yes)
-    with new_file(target) as out:
+    with new_file(target, 0o600) as out:
         for chunk in connection.stream(
             connection.history.Export, history_pb2.ExportRequest(upto=upto), timeout=EXPORT_S
         ):

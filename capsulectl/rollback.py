@@ -128,9 +128,15 @@ def _request(name: str, to: str, reason: str, expect_seq: int | None) -> Any:
             try:
                 request.moment.CopyFrom(moment(to, "--to"))
             except Failure as failure:
-                hint = f". A volume goes back to a snapshot of that name: volume/{name}" if name else ""
-                raise Failure(f"{failure.message}{hint}", failure.code) from failure
+                hint = f". If a volume is meant, it goes back to a snapshot of that name: volume/{name}"
+                told = failure.message + (hint if name and _like_a_name(to) else "")
+                raise Failure(told, failure.code) from failure
     return request
+
+
+def _like_a_name(to: str) -> bool:
+    """And not like an entry or a time that nobody can read."""
+    return not to.isdigit() and not any(letter in " :" for letter in to)
 
 
 def _volume_request(name: str, to: str, reason: str, expect_seq: int | None) -> Any:
@@ -158,6 +164,7 @@ def _show(planned: Any, output: Format) -> None:
     show_table(
         ("VOLUME" if planned.snapshot else "WORKLOAD", "OUTCOME", "NOTE"),
         [(one.name, one.outcome, _note(one)) for one in planned.items],
+        cut=not planned.snapshot,
     )
     if planned.plan:
         print()

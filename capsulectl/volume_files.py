@@ -1,17 +1,15 @@
 """`capsulectl volume export` and `import`: what a volume holds, as a file that proves itself."""
 
-import contextlib
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from capsule.v1 import volume_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
-from capsulectl.files import check_new, new_file, to_send
+from capsulectl.files import check_no_option, to_send, to_write, written
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.progress import bar
 from capsulectl.render import plain, say, write
@@ -36,29 +34,18 @@ def export(
 
     Example: capsulectl volume export data data.volume
     """
-    _no_option(file)
-    target = None if file == "-" else check_new(file, force)
+    target = to_write(file, force)
     if target is None and sys.stdout.isatty():
         raise Failure("a volume is nothing for a terminal: name a file, or lead the output somewhere", USAGE)
     connection = Connection(common.capsule)
     request = pb.VolumeExportRequest(name=name, snapshot=snapshot)
     sent = total = 0
-    with _written(target) as out, bar(common.quiet) as show:
+    with written(target) as out, bar(common.quiet) as show:
         for chunk in connection.stream(connection.volume_data.Export, request):
             out.write(chunk.data)
             sent, total = sent + len(chunk.data), chunk.total_bytes
             show(name, chunk.done_bytes, chunk.total_bytes, "" if sent else "taking a snapshot")
     say(f"{file}: {bytes_text(sent)}, of {bytes_text(total)} of data", common.quiet)
-
-
-@contextlib.contextmanager
-def _written(target: Path | None) -> Iterator[BinaryIO]:
-    if target is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    with new_file(target, 0o600) as out:
-        yield out
 
 
 def import_(
@@ -73,7 +60,7 @@ def import_(
 
     Example: capsulectl volume import data data.volume
     """
-    _no_option(file)
+    check_no_option(file)
     source, total = to_send(file)
     connection = Connection(common.capsule)
     with bar(common.quiet) as show:
@@ -91,8 +78,3 @@ def import_(
         write(plain(volume), output)
     else:
         print(name if output == "name" else f"volume/{name} imported, {bytes_text(volume.size_bytes)}")
-
-
-def _no_option(file: str) -> None:
-    if file.startswith("-") and file != "-":
-        raise Failure(f"unknown option {file}", USAGE)

@@ -1,6 +1,7 @@
 """A volume's data goes back to a snapshot: which one is found, what that means is told first, then it is asked for."""
 
 import asyncio
+import time
 
 from capsule.v1 import rollback_pb2 as pb
 from capsuled.answers import Answer, Answers
@@ -63,7 +64,7 @@ class VolumeRollbacks(VolumeWaits):
             to_seq=to_seq,
             seq=answer.seq,
             snapshot=label,
-            items=_items(answer.machine, name, "" if kept is None else kept.label),
+            items=_items(answer.machine, name, "" if kept is None else _kept(kept.label)),
         )
 
     def _plan(
@@ -76,7 +77,7 @@ class VolumeRollbacks(VolumeWaits):
         return pb.RollbackResponse(
             to_seq=snapshot.uid,
             snapshot=snapshot.label,
-            items=_items(fork, volume.name, intent.safety_label),
+            items=_items(fork, volume.name, f"{_as_in(snapshot)}; {_kept(intent.safety_label)}"),
             plan=plan_messages(goal for goal in plan(fork) if goal.name in touched),
         )
 
@@ -105,9 +106,18 @@ class VolumeRollbacks(VolumeWaits):
         return await asyncio.to_thread(lambda: Moments(reader).seq_of(request.moment, now, "to"))
 
 
-def _items(machine: Machine, name: str, kept: str) -> list[pb.RollbackItem]:
+def _as_in(snapshot: Snapshot) -> str:
+    at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(snapshot.requested_at // 1_000_000_000))
+    safety = " as a restore's safety snapshot" if snapshot.safety else ""
+    return f"as in snapshot {snapshot.label}, taken {at}{safety}"
+
+
+def _kept(label: str) -> str:
+    return f"what it has is kept as snapshot {label}"
+
+
+def _items(machine: Machine, name: str, why: str) -> list[pb.RollbackItem]:
     volume = f"{PREFIX}{name}"
-    why = f"what it has is kept as snapshot {kept}" if kept else ""
     users = running_users_of(machine, name)
     return [
         pb.RollbackItem(name=volume, outcome=RESTORED, reason=why),

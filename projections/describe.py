@@ -182,7 +182,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             what = "created" if event.created else "as it is" if event.same_size else "to grow"
             if event.staged:
                 what = "imported" if event.created else "given back what was imported"
-            policy = f", to {event.drift} drift" if event.drift is not None else ""
+            told = event.drift is not None and not (event.created and event.drift == "repair")
+            policy = f" (drift: {event.drift})" if told else ""
             return f"volume {event.name} {what}, {bytes_text(event.size_bytes)}{policy}"
         case VolumeDeleteRequested():
             taken = f", taken from {', '.join(event.detached)}" if event.detached else ""

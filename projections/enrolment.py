@@ -52,7 +52,8 @@ def _closed(machine: Machine) -> str:
         )
     return (
         f"adoption window closed: a capsule without a key can be adopted for {CLAIM_NS // 60_000_000_000} minutes "
-        "after it booted. Boot it again, or use `capsulectl key add` on the machine itself"
+        "after it booted, and not in the boot in which it took over a memory (`restore`). Boot it again, or use "
+        "`capsulectl key add` on the machine itself"
     )
 
 

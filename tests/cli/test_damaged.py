@@ -47,6 +47,19 @@ def test_what_is_proven_before_an_altered_entry_is_exported(directory: Path, tmp
     assert verified.returncode == 0 and "3999 entries" in verified.stdout
 
 
+def test_an_archive_is_private_and_the_same_on_standard_output(directory: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "memory"
+    archive.touch(0o644)
+    filed = ctl("journal", "export", "--dir", str(directory), str(archive), "--force")
+    assert filed.returncode == 0 and archive.stat().st_mode & 0o777 == 0o600, filed.stderr
+    printed = subprocess.run([CTL, "journal", "export", "--dir", directory, "-"], capture_output=True, check=False)
+    assert printed.returncode == 0 and printed.stdout == archive.read_bytes()
+    assert printed.stderr.decode().startswith("standard output: ")
+    for mistyped in ("-x", "--to"):
+        failed = ctl("journal", "export", mistyped)
+        assert failed.returncode == 2 and f"unknown option {mistyped}" in failed.stderr
+
+
 def test_a_reader_that_died_has_told_how_far_it_came(directory: Path, tmp_path: Path) -> None:
     report = report_of(b"1 256\n1 512\n1 7", "killed by SIGBUS")
     assert (report.checked, report.first_seq, report.head_seq) == (512, 1, 512), "the last line may be torn"

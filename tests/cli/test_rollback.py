@@ -151,7 +151,8 @@ def test_a_volume_goes_back_to_a_snapshot(capsule: Daemon) -> None:
     capsule.good("exec", "shooter", "--", "sh", "-c", "echo new > /data/it; sync")
     run, head = capsule.status("shooter")["run"], newest(capsule)
     plan = capsule.good("rollback", "volume/shot", "--to", str(then), "--dry-run")
-    assert "volume/shot  restored   what it has is kept as snapshot before-restore-" in plan
+    assert "volume/shot  restored   as in snapshot before, taken 20" in plan
+    assert " UTC; what it has is kept as snapshot before-restore-" in plan
     assert "shooter      restarted  its present run ends" in plan and "StopRun" in plan
     assert newest(capsule) == head and capsule.status("shooter")["run"] == run
     early = capsule.ctl("rollback", "volume/shot", "--to", "1", "--dry-run")
@@ -168,6 +169,8 @@ def test_a_volume_goes_back_to_a_snapshot(capsule: Daemon) -> None:
     (told,) = capsule.history("shot", "--type", "rollback.requested")
     assert told["summary"] == "volume shot shall be as in snapshot before: new was wrong"
     (kept,) = (one for one in capsule.good("volume", "snapshots", "shot", "-o", "name").split() if one != "before")
+    again = capsule.good("rollback", "volume/shot", "--to", kept, "--dry-run")
+    assert f"as in snapshot {kept}, taken 20" in again and " UTC as a restore's safety snapshot; what it has" in again
     capsule.good("rollback", "volume/shot", "--to", kept, "--yes", "--wait")
     capsule.good("delete", "shooter", "--yes")
     capsule.good("volume", "delete", "shot", "--yes")

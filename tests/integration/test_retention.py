@@ -88,6 +88,7 @@ def test_history_begins_later_and_says_so_and_lives_on(capsule: Daemon, tmp_path
     planned = capsule.ctl("journal", "truncate", "--before", str(then + 1), "--export", str(archive), "--dry-run")
     assert planned.stderr == f"entries 1 to {then} would go, to {archive}\n" and not archive.exists()
     done = capsule.good("journal", "truncate", "--before", str(then + 1), "--export", str(archive), "--yes")
+    assert archive.stat().st_mode & 0o777 == 0o600, "it tells every command line"
     assert f"{then} entries cut; history begins with entry {then + 1}" in done
     assert stats(capsule)["firstSeq"] == then + 1
     listed = capsule.ctl("history")

@@ -66,3 +66,15 @@ def test_whose_key_is_not_in_the_archive_is_told_so_at_once(monkeypatch: pytest.
         restore._wait(COMMON, "new", ANSWER, 10)
     assert all(word in told.value.message for word in (UNKNOWN, "`capsulectl key add`", "RESET_AUTH", "another system"))
     assert (machine.asked, machine.open) == (2, 0)
+
+
+def test_two_hashes_are_not_both_the_archives() -> None:
+    assert restore._like("2c91", "2c91") == "2c91, as in the archive"
+    but_for = "as in the archive (2c91) but for your key, which is an admin's now: e61b"
+    assert restore._like("2c91", "e61b") == but_for
+
+
+def test_of_a_machine_that_is_not_blank_it_is_said_how_much_it_has() -> None:
+    assert restore._inhabited({"workload": [], "volume": ["mine"], "secret": []}) == "1 volume (mine)"
+    many = {"workload": ["counter", "web"], "volume": ["data", "more"], "secret": ["password"]}
+    assert restore._inhabited(many) == "2 workloads, 2 volumes, 1 secret (counter, web, data and 2 more)"

@@ -77,3 +77,11 @@ def test_a_deletion_that_ends_meanwhile_holds_nobody_up_and_another_plan_is_not_
     with pytest.raises(Failure, match="not at 9"):
         rollback.rollback("", to="7", yes=True)
     assert [one.dry_run for one in machine.asked] == [True, False, True]
+
+
+@pytest.mark.parametrize(("to", "named"), [("soon", True), ("before-1", True), ("0", False), ("next week", False)])
+def test_only_what_could_be_a_snapshots_name_is_taken_for_one(to: str, named: bool) -> None:
+    with pytest.raises(Failure, match="is no moment") as refused:
+        rollback.rollback("hello", to=to, dry_run=True)
+    assert ("If a volume is meant" in refused.value.message) == named
+    assert ("volume/hello" in refused.value.message) == named

@@ -159,7 +159,9 @@ def taken_over(apart: bool) -> Story:
 
 def test_a_machine_that_took_over_anothers_memory_is_nobodys_to_claim_before_it_boots_again() -> None:
     story = taken_over(apart=True)
-    assert reason(adopt(story)) == "ADOPTION_CLOSED"
+    verdict = adopt(story)
+    assert reason(verdict) == "ADOPTION_CLOSED"
+    assert isinstance(verdict, Refusal) and "not in the boot in which it took over a memory" in verdict.message
     story.tell(DaemonStarted(mode="hosted", previous="crash"))
     assert reason(adopt(story)) == "ADOPTION_CLOSED"
     assert isinstance(add(story, "k1"), Admitted), "on the machine itself"
