@@ -1,5 +1,5 @@
 """The payload's network: the loopback, and eth0 with its address and gateway, by the oldest calls there are.
-Source: netdevice(7), linux/route.h, the kernel's Documentation/networking/ip-sysctl.rst.
+Source: netdevice(7), linux/route.h.
 """
 
 import _socket
@@ -7,14 +7,13 @@ import fcntl
 import os
 import struct
 
+from guest.everybodys import OPEN
+
 _SET_ADDRESS, _SET_MASK, _SET_FLAGS, _ADD_ROUTE = 0x8916, 0x891C, 0x8914, 0x890B
 _UP, _RUNNING = 0x1, 0x40
 _ROUTE_UP, _GATEWAY = 0x1, 0x2
 LINK = "eth0"
 _SETTINGS = "/proc/sys/net/ipv4"
-OPEN = {"ip_unprivileged_port_start": "0", "ping_group_range": "0 2147483647"}
-"""What a network of a workload's own lets everybody in it do, as with Docker: listen on any port, and send pings. What
-such a port is to be reached by, the machine decides."""
 
 
 def let_all(settings: str = _SETTINGS) -> None:
