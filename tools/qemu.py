@@ -37,11 +37,13 @@ def command(
     "unsafe" the disk's file may be lost with this machine's own power, and nothing waits for it. `drive`: what the
     disk is, in QEMU's words, where it is no plain file."""
     fast = "kvm" if accel == "kvm" else "tcg,thread=multi"
-    processor = "host" if accel == "kvm" else EMULATED
+    # Debian's kernel parks the others when it starts the machine anew (since 6.1.0-57 at the latest): emulated ones come
+    # back from there in a state in which the firmware waits for ever.
+    processor, count = ("host", "2") if accel == "kvm" else (EMULATED, "1")
     drive = drive or f"format=raw,cache={cache},file={disk}"
     return [
         "qemu-system-x86_64", "-machine", "q35", "-accel", fast, "-cpu", processor,
-        "-smp", "2", "-m", str(memory_mib), "-nodefaults", "-display", "none",
+        "-smp", count, "-m", str(memory_mib), "-nodefaults", "-display", "none",
         "-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
         "-drive", f"if=pflash,format=raw,file={variables}",
         "-drive", f"if=none,id=disk,discard=unmap,detect-zeroes=unmap,{drive}",
