@@ -37,7 +37,7 @@ def command(
     "unsafe" the disk's file may be lost with this machine's own power, and nothing waits for it. `drive`: what the
     disk is, in QEMU's words, where it is no plain file."""
     fast = "kvm" if accel == "kvm" else "tcg,thread=multi"
-    # With more than one emulated processor the firmware waits for ever behind a restart by the kernel 6.1.0-57: it parks
+    # With more than one emulated processor the firmware waits for ever behind a restart by kernel 6.1.0-57: it parks
     # the others before. With `reboot=force`, which leaves them alone, it does not.
     processor, count = ("host", "2") if accel == "kvm" else (EMULATED, "1")
     drive = drive or f"format=raw,cache={cache},file={disk}"
