@@ -24,9 +24,10 @@ class Key(NamedTuple):
 
 
 class Admitted(NamedTuple):
-    """`keys` open it from then on; `gone` opened it until then, by name."""
+    """`keys` open it from then on, `own` is the id of who asks among them; `gone` opened it until then, by name."""
 
     keys: list[Key]
+    own: str
     gone: list[str]
 
     def data(self) -> list[dict[str, str]]:
@@ -53,7 +54,7 @@ class Admitted(NamedTuple):
                 "No key opens it from then on, and nobody can adopt it before the machine boots again: `capsulectl key "
                 "add`, on the machine itself, lets the first one in"
             )
-        others = [one for one in self.keys if not one.note.startswith(YOURS)]
+        others = [one for one in self.keys if one.kid != self.own]
         if not others:
             return ""
         first = "" if len(others) < len(self.keys) else ", once another admin's is there (`capsulectl key add`)"
@@ -64,9 +65,6 @@ class Admitted(NamedTuple):
         return ", ".join(f"{one.name or one.kid[:SHORT_CHARS]} ({one.role})" for one in self.keys) or "none"
 
 
-YOURS = "yours"
-
-
 def admitted(machine: Machine, who: Any, keys_now: Iterable[Any]) -> Admitted:
     """`machine`: what the archive says; `who` asks (WhoAmI), and `keys_now` open the machine that is to take it over
     (KeyList)."""
@@ -75,7 +73,7 @@ def admitted(machine: Machine, who: Any, keys_now: Iterable[Any]) -> Admitted:
         found[who.kid] = kept_admin(machine, Operator(who.kid, "", who.name, "admin", "", 0, 0))
     keys = [Key(kid, one.name, one.role, _note(machine, kid, who.kid)) for kid, one in found.items()]
     gone = [one.name or one.kid[:SHORT_CHARS] for one in keys_now if one.kid not in found]
-    return Admitted(keys, gone)
+    return Admitted(keys, who.kid, gone)
 
 
 def _note(machine: Machine, kid: str, own: str) -> str:
@@ -83,7 +81,7 @@ def _note(machine: Machine, kid: str, own: str) -> str:
     if kid != own:
         return "in the archive"
     if known is None:
-        return f"{YOURS}: stays, beside those in the archive"
+        return "yours: stays, beside those in the archive"
     if known.role != "admin":
-        return f"{YOURS}: in the archive as {known.role}"
-    return f"{YOURS}, and in the archive"
+        return f"yours: in the archive as {known.role}"
+    return "yours, and in the archive"

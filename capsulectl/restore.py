@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,7 +73,7 @@ def restore(
 
 
 def _values_of(secrets: str, passphrase_file: str, past: Remembered, file: str) -> Sealed:
-    sealed = unsealed(secrets, passphrase_of(passphrase_file, twice=False))
+    sealed = unsealed(secrets, partial(passphrase_of, passphrase_file, twice=False))
     if sealed.journal_id != past.title.journal_id:
         raise Failure(f"{secrets} holds the secrets of another machine's journal than {file}", USAGE)
     return sealed

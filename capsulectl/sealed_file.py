@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import os
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from capsulectl.errors import USAGE, Failure
@@ -54,8 +55,9 @@ def sealed(content: Sealed, passphrase: str) -> bytes:
     return head + AESGCM(_key(passphrase, salt, LOG_N)).encrypt(nonce, body, head)
 
 
-def unsealed(file: str, passphrase: str) -> Sealed:
-    """What a file holds. Raises Failure when it is none, or the passphrase is another's."""
+def unsealed(file: str, passphrase: Callable[[], str]) -> Sealed:
+    """What a file holds; the passphrase is asked for once it is one. Raises Failure when it is none, or the passphrase
+    is another's."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -72,7 +74,7 @@ def unsealed(file: str, passphrase: str) -> Sealed:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Failure(f"the title of {file} cannot be read: it is cut or altered", USAGE) from error
     try:
-        body = json.loads(AESGCM(_key(passphrase, salt, log_n)).decrypt(nonce, content[end:], content[:end]))
+        body = json.loads(AESGCM(_key(passphrase(), salt, log_n)).decrypt(nonce, content[end:], content[:end]))
     except (InvalidTag, ValueError) as error:
         raise Failure(f"{file} cannot be opened: the passphrase is another, or the file is cut or altered") from error
     return Sealed(str(title.get("journal", "")), bytes.fromhex(body["naming_key"]), tuple(body["values"]))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from capsuled.startup import token_of
 from capsuled.tokens import SKEW_S
+from capsuled.utc import utc_text
 from journal.clock import Clock
 from journal.entry import MalformedEntry, Stored
 from journal.events import CallAccepted, ClockStepped, DaemonStarted, StreamOpened, type_of
@@ -66,9 +67,9 @@ def clock_behind(last_ns: int, wall_ns: int, stamp_ns: int) -> str:
         else "entries get that time until it has come, or a call over the network has acted and the daemon starts again"
     )
     return (
-        f"this machine's clock says {_utc(wall_ns)}, and the journal has an entry from {_utc(last_ns)}: one of them is "
-        "wrong. If it is the clock, set it right (`timedatectl` says who keeps it). If it was fast before, nothing "
-        f"is to be done: calls over the network are judged by this machine's clock, and {follows}"
+        f"this machine's clock says {utc_text(wall_ns)}, and the journal has an entry from {utc_text(last_ns)}: one of "
+        "them is wrong. If it is the clock, set it right (`timedatectl` says who keeps it). If it was fast before, "
+        f"nothing is to be done: calls over the network are judged by this machine's clock, and {follows}"
     )
 
 
@@ -84,10 +85,6 @@ def set_back(last_ns: int, stamp_ns: int) -> tuple[ClockStepped, ...]:
     these (moments.py)."""
     behind_ns = last_ns - stamp_ns
     return (ClockStepped(-(behind_ns // 1_000_000), "its host"),) if behind_ns > BEHIND_NS else ()
-
-
-def _utc(at_ns: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at_ns // 1_000_000_000))
 
 
 def _set_ns(reader: Reader) -> int:

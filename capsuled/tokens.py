@@ -9,12 +9,13 @@ key that checks a token is found by the key id that the token names.
 import base64
 import binascii
 import hashlib
-import time
 from functools import lru_cache
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from capsuled.utc import utc_text
 
 SKEW_S = 300
 """How far apart the clocks of a client and this machine may be."""
@@ -145,7 +146,7 @@ def _apart(what: str, claims: _Claims, now_s: float) -> str:
 
 def _utc(seconds: float) -> str:
     try:
-        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+        return utc_text(int(seconds) * 1_000_000_000)
     except (OverflowError, ValueError, OSError):
         return f"second {seconds:.0f}"
 

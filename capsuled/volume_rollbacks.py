@@ -1,7 +1,6 @@
 """A volume's data goes back to a snapshot: which one is found, what that means is told first, then it is asked for."""
 
 import asyncio
-import time
 
 from capsule.v1 import rollback_pb2 as pb
 from capsuled.answers import Answer, Answers
@@ -9,6 +8,7 @@ from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.moments import Moments
 from capsuled.rpc import Refused, refuse
+from capsuled.utc import utc_text
 from capsuled.volume_waits import VolumeWaits, label_now
 from capsuled.wire import plan_messages
 from effects.planner import plan
@@ -107,9 +107,8 @@ class VolumeRollbacks(VolumeWaits):
 
 
 def _as_in(snapshot: Snapshot) -> str:
-    at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(snapshot.requested_at // 1_000_000_000))
     safety = " as a restore's safety snapshot" if snapshot.safety else ""
-    return f"as in snapshot {snapshot.label}, taken {at}{safety}"
+    return f"as in snapshot {snapshot.label}, taken {utc_text(snapshot.requested_at)}{safety}"
 
 
 def _kept(label: str) -> str:

@@ -1,12 +1,12 @@
 """Why an object is as it is: what the journal tells of it, read for the pure core to explain (projections/why.py)."""
 
-import time
 from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise, takewhile
 
 from msgspec.structs import replace
 
 from capsule.v1 import history_pb2 as pb
+from capsuled.utc import utc_text
 from journal.codec import BadBody, UnknownMust, decode, plain
 from journal.entry import Stored
 from journal.events import CallRefused, DaemonStarted, Event, JournalRestored, MachineHalted, type_of
@@ -61,8 +61,7 @@ def _asked_in_vain(reader: Reader, machine: Machine, asked: str) -> str:
     if never is None:
         return ""
     link, advice = never
-    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(link.at // 1_000_000_000))
-    return f". Entry {link.seq}, {when}, by {link.who}: {link.text}. Try: {advice}"
+    return f". Entry {link.seq}, {utc_text(link.at)}, by {link.who}: {link.text}. Try: {advice}"
 
 
 def _nothing_known(machine: Machine, asked: str) -> Refusal:

@@ -6,7 +6,7 @@ The defaults are containerd's own: its capability set, its masked and read-only 
 from typing import Any
 
 from effects.runs.protocol import RunSpec
-from guest.everybodys import OPEN
+from guest.sysctls import OPEN
 from projections.linux import CONTAINER_CAPABILITIES, merged
 
 MASKED = (

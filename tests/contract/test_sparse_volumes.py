@@ -24,7 +24,7 @@ from effects.errors import (
 from effects.volumes import clone
 from effects.volumes.guests import NoGuests
 from effects.volumes.sparse_driver import SparseVolumes
-from tests.contract.volume_subjects import MIB, Answering, Subject, run, small_disk, sparse, subject_in, tidy
+from tests.contract.volume_subjects import MIB, Answering, Subject, carry, run, small_disk, sparse, subject_in, tidy
 
 
 @pytest.mark.real
@@ -352,14 +352,7 @@ def test_a_staged_file_takes_no_more_of_the_disk_than_its_data_and_must_hold_a_f
         path = await on.driver.mount("data", 7)
         Path(path, "zeroes").write_bytes(bytes(8 * MIB))
         Path(path, "noise").write_bytes(os.urandom(2 * MIB))
-        await on.driver.snapshot("data", 7, 9)
-        reading, staging = await on.porter.read("data", 7, 9), await on.porter.stage("import-1", 64 * MIB)
-        for offset, content in reading.pieces():
-            staging.write(offset, content)
-        reading.close()
-        await staging.settle()
-        staging.close()
-        await on.driver.adopt("copy", 8, "import-1")
+        await carry(on, 64 * MIB)
         copy = next(one for one in await on.driver.observe() if one.name == "copy")
         assert 2 * MIB < copy.used_bytes < 8 * MIB, "neither holes nor zeroes are written"
         other = Path(await on.driver.mount("copy", 8))

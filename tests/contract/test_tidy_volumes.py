@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from guest.new_volumes import MADE, settle
-from tests.contract.volume_subjects import MIB, ON_BLOCKS, Subject, run
+from tests.contract.volume_subjects import MIB, ON_BLOCKS, Subject, carry, run
 
 
 async def settled(on: Subject) -> str:
@@ -21,14 +21,7 @@ async def settled(on: Subject) -> str:
 
 async def carried(on: Subject) -> str:
     """The same content as another volume, checked on its way as all that comes from elsewhere, and mounted."""
-    await on.driver.snapshot("data", 7, 9)
-    reading, staging = await on.porter.read("data", 7, 9), await on.porter.stage("import-1", 16 * MIB)
-    for offset, content in reading.pieces():
-        staging.write(offset, content)
-    reading.close()
-    await staging.settle()
-    staging.close()
-    await on.driver.adopt("copy", 8, "import-1")
+    await carry(on, 16 * MIB)
     return await on.driver.mount("copy", 8)
 
 

@@ -242,6 +242,18 @@ ON_BLOCKS = pytest.mark.parametrize("subject", REAL)
 """What the twin has none of."""
 
 
+async def carry(on: Subject, size_bytes: int) -> None:
+    """The volume data.7 becomes copy.8 by the way that exports and imports go."""
+    await on.driver.snapshot("data", 7, 9)
+    reading, staging = await on.porter.read("data", 7, 9), await on.porter.stage("import-1", size_bytes)
+    for offset, content in reading.pieces():
+        staging.write(offset, content)
+    reading.close()
+    await staging.settle()
+    staging.close()
+    await on.driver.adopt("copy", 8, "import-1")
+
+
 def run(subject: Any, suite: Suite) -> None:
     async def inside() -> None:
         async with subject() as made:

@@ -134,7 +134,7 @@ def test_without_them_only_what_needs_them_waits_and_says_for_what(old: Daemon, 
 def test_a_file_of_secrets_is_opened_in_a_dry_run_too_and_what_it_lacks_is_listed(
     boxes: Boxes, listening: Daemon, tmp_path: Path
 ) -> None:
-    content = unsealed(boxes.secrets, "correct horse")
+    content = unsealed(boxes.secrets, lambda: "correct horse")
     made = tmp_path / "made"
 
     def planned(of: Sealed, *options: str) -> "subprocess.CompletedProcess[str]":
