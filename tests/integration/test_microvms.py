@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from capsuled.host import cgroup_parent
+from capsuled.identity import load_or_make
 from capsuled.layout import hosted
 from effects.microvms.guest_image import BUILT
 from tests.support.daemon import CAPSULED, SERVE, Daemon, daemon
@@ -49,10 +51,11 @@ def started(capsule: Daemon, name: str, last: int) -> int:
 
 
 def left(capsule: Daemon) -> list[str]:
-    """What of any microVM is still there."""
+    """What of any microVM of this capsule is still there; other daemons' are theirs."""
     layout = hosted(capsule.state)
     there = [*layout.machines.glob("*.agent"), *layout.machines.glob("*.power"), *layout.microvms.glob("*/*")]
-    groups = [*Path("/sys/fs/cgroup").glob("*/capsule-*/vm.*"), *Path("/sys/fs/cgroup").glob("capsule-*/vm.*")]
+    parent = cgroup_parent(load_or_make(layout.identity))
+    groups = [*Path("/sys/fs/cgroup").glob(f"*{parent}/vm.*"), *Path(f"/sys/fs/cgroup{parent}").glob("vm.*")]
     return [str(path) for path in (*there, *groups)]
 
 
@@ -61,6 +64,7 @@ def test_what_it_writes_is_its_log_and_what_runs_it_is_told(capsule: Daemon) -> 
     row = capsule.data("list")["workloads"][0]
     assert row["status"]["accelerator"] in ("kvm", "tcg")
     assert "MicroVMs:  QEMU" in capsule.good("capsule", "info")
+    assert any(path.startswith("/sys/fs/cgroup/") for path in left(capsule)), "while it runs it has its groups"
 
 
 def test_it_outlives_a_killed_daemon(capsule: Daemon) -> None:
