@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 from effects.errors import NetworkForeign, NetworkMissing
+from effects.network.own_work import OwnWork
 from effects.network.protocol import Drift, Link
 from projections.network import Mapping
 
 Step = Callable[[str], Awaitable[None]]
+REST_S = 0.05
+"""So long news waits for the twin's own work to be told of: it costs nobody anything, and is short."""
 
 
 class Cables:
@@ -81,6 +84,7 @@ class TwinNetwork:
     def __init__(self, cables: Cables, step: Step) -> None:
         self._cables = cables
         self._step = step
+        self._own_work = OwnWork(REST_S)
 
     async def observe(self) -> tuple[Link, ...]:
         """See the protocol."""
@@ -94,37 +98,41 @@ class TwinNetwork:
 
     async def ensure(self, mappings: tuple[Mapping, ...]) -> None:
         """See the protocol."""
-        await self._step("ensure network")
-        if self._cables.foreign:
-            raise NetworkForeign("br0 belongs to somebody else")
-        self._cables.rules, self._cables.bare = mappings, False
-        self._cables.changed()
-        await self._step("network ensured")
+        with self._own_work:
+            await self._step("ensure network")
+            if self._cables.foreign:
+                raise NetworkForeign("br0 belongs to somebody else")
+            self._cables.rules, self._cables.bare = mappings, False
+            self._cables.changed()
+            await self._step("network ensured")
 
     async def clear(self) -> None:
         """See the protocol."""
-        await self._step("clear network")
-        self._cables.links.clear()
-        self._cables.opened.clear()
-        self._cables.rules, self._cables.bare = None, False
-        await self._step("network cleared")
+        with self._own_work:
+            await self._step("clear network")
+            self._cables.links.clear()
+            self._cables.opened.clear()
+            self._cables.rules, self._cables.bare = None, False
+            await self._step("network cleared")
 
     async def attach(self, link: Link) -> None:
         """See the protocol."""
-        await self._step("attach")
-        if self._cables.foreign:
-            raise NetworkForeign("br0 belongs to somebody else")
-        if self._cables.rules is None:
-            raise NetworkMissing("there is no bridge")
-        self._cables.links[link.name, link.uid] = link
-        await self._step("attached")
+        with self._own_work:
+            await self._step("attach")
+            if self._cables.foreign:
+                raise NetworkForeign("br0 belongs to somebody else")
+            if self._cables.rules is None:
+                raise NetworkMissing("there is no bridge")
+            self._cables.links[link.name, link.uid] = link
+            await self._step("attached")
 
     async def detach(self, name: str, uid: int) -> None:
         """See the protocol."""
-        await self._step("detach")
-        self._cables.links.pop((name, uid), None)
-        self._cables.opened.discard((name, uid))
-        await self._step("detached")
+        with self._own_work:
+            await self._step("detach")
+            self._cables.links.pop((name, uid), None)
+            self._cables.opened.discard((name, uid))
+            await self._step("detached")
 
     async def is_open(self, name: str, uid: int) -> bool:
         """See the protocol."""
@@ -147,4 +155,6 @@ class TwinNetwork:
         """See the protocol."""
         queue = self._cables.listen()
         while True:
-            yield await queue.get()
+            news = await queue.get()
+            await self._own_work.rested()
+            yield news

@@ -39,6 +39,7 @@ from tests.simulation.keyholders import actor_of
 from tests.simulation.life import Life
 from tests.simulation.oracle import Wish
 from tests.simulation.storage import VOLUME_VERBS, call_on_volume
+from tests.simulation.whole import Whole
 from tests.support.images import chunks
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Operators:
         await asyncio.gather(*(self._operate(name) for name in NAMES))
         await self._row()
         await self._collide()
+        await Whole(self._simulation, self._promptly, self._choice).run()
         # The last word: what is judged must be known for sure.
         await asyncio.gather(*(self._promptly(name, self._choice(name, WORKLOAD_VERBS)) for name in NAMES))
 

@@ -297,4 +297,18 @@ PLANTED = (
         "            records = [record for record, at in self._engine.machine.leaving.items() if at == seq]\n"
         "            async with self._store.naming:\n",
     ),
+    Mutant(
+        "one-that-stays-keeps-all",
+        "a rollback of everything is refused for one workload that cannot be beside what stays",
+        "capsuled/rollbacks.py",
+        "return call if alone else self._together(call, caller.actor.role)",
+        "return call",
+    ),
+    Mutant(
+        "left-alone-not-left",
+        "what needs one that cannot go back does so without it",
+        "capsuled/rollbacks.py",
+        "            needs_others = isinstance(verdict, Refusal) and verdict.reason in _TOGETHER\n",
+        "            needs_others = isinstance(verdict, Refusal) and verdict.reason != \"NO_SUCH_DEPENDENCY\"\n",
+    ),
 )

@@ -327,4 +327,47 @@ PLANTED = (
         "int(min(RETRY_FIRST_MS << min(attempt - 1, 30), RETRY_CAP_MS))",
         "int(RETRY_FIRST_MS << min(attempt - 1, 30))",
     ),
+    Mutant(
+        "not-there-then-stays",
+        "a rollback of everything leaves what was not there then",
+        "projections/rollback.py",
+        "            gone += [name] if present is not None and present.desired != \"deleting\" else []\n",
+        "            gone += [name] if present is not None and names else []\n",
+    ),
+    Mutant(
+        "back-as-another-kind",
+        "a rollback does not see that a workload has another kind by now",
+        "projections/rollback.py",
+        "    if present is not None and present.kind != was.kind:\n",
+        "    if present is not None and present.kind != was.kind and present.attached:\n",
+    ),
+    Mutant(
+        "back-on-another-volume",
+        "a rollback takes a volume of the same name for the one that was",
+        "projections/rollback.py",
+        "        if mount.volume_uid and volume.uid != mount.volume_uid:\n",
+        "        if mount.volume_uid and volume.uid < mount.volume_uid:\n",
+    ),
+    Mutant(
+        "stopped-is-not-rolled-back",
+        "a rollback does not see that only what is desired of a workload is different",
+        "projections/rollback.py",
+        "now.depends_on, now.desired, now.drift) == (\n"
+        "        was.spec,\n        was.labels,\n        was.depends_on,\n        was.desired,\n",
+        "now.depends_on, now.drift) == (\n        was.spec,\n        was.labels,\n        was.depends_on,\n",
+    ),
+    Mutant(
+        "ports-free-too-soon",
+        "what a rollback deletes has lost its host ports before it is gone",
+        "projections/admission.py",
+        "        after.workloads[name] = replace(machine.workloads[name], desired=\"deleting\")\n",
+        "        del after.workloads[name]\n",
+    ),
+    Mutant(
+        "rollback-of-what-nobody-saw",
+        "a rollback of everything is carried out although the state is another than the one that was looked at",
+        "projections/admission.py",
+        "    race = _race(machine, call.expect_seq, [call.name] if call.name else [])\n",
+        "    race = _race(machine, call.expect_seq, [call.name]) if call.name else None\n",
+    ),
 )
