@@ -309,6 +309,6 @@ PLANTED = (
         "what needs one that cannot go back does so without it",
         "capsuled/rollbacks.py",
         "            needs_others = isinstance(verdict, Refusal) and verdict.reason in _TOGETHER\n",
-        "            needs_others = isinstance(verdict, Refusal) and verdict.reason != \"NO_SUCH_DEPENDENCY\"\n",
+        '            needs_others = isinstance(verdict, Refusal) and verdict.reason != "NO_SUCH_DEPENDENCY"\n',
     ),
 )

@@ -331,7 +331,7 @@ PLANTED = (
         "not-there-then-stays",
         "a rollback of everything leaves what was not there then",
         "projections/rollback.py",
-        "            gone += [name] if present is not None and present.desired != \"deleting\" else []\n",
+        '            gone += [name] if present is not None and present.desired != "deleting" else []\n',
         "            gone += [name] if present is not None and names else []\n",
     ),
     Mutant(
@@ -360,7 +360,7 @@ PLANTED = (
         "ports-free-too-soon",
         "what a rollback deletes has lost its host ports before it is gone",
         "projections/admission.py",
-        "        after.workloads[name] = replace(machine.workloads[name], desired=\"deleting\")\n",
+        '        after.workloads[name] = replace(machine.workloads[name], desired="deleting")\n',
         "        del after.workloads[name]\n",
     ),
     Mutant(
