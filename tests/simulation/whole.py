@@ -14,6 +14,7 @@ from capsule.v1 import history_pb2, rollback_pb2
 from capsuled.caller import Caller
 from capsuled.rollbacks import RolledBack
 from capsuled.rpc import Refused
+from journal.errors import HistoryCut
 from projections.state import Machine
 from tests.simulation.asking import answered
 from tests.simulation.asks import NAMES, QUIET, Ask
@@ -90,13 +91,13 @@ class Whole:
 
     async def _roll_back(self, seq: int, then: dict[str, Wish]) -> None:
         """Looked at first by some, who say then at what they looked."""
+        request = rollback_pb2.RollbackRequest()
         if self._random.random() < 0.5:
             planned = await self._call(rollback_pb2.RollbackRequest(dry_run=True), seq)
-            before = planned.desired_seq
-            await self._refused(seq, before - 1)
-            request = rollback_pb2.RollbackRequest(expect_seq=before)
-        else:
-            request = rollback_pb2.RollbackRequest()
+            if planned is None:
+                return
+            await self._refused(seq, planned.desired_seq - 1)
+            request.expect_seq = planned.desired_seq
         left, gone = self._left(then), self._oracle.wishes.keys() - then.keys()
         uids = {name: self._machine.workloads[name].uid for name in gone}
         if self._random.random() < 0.5:
@@ -104,16 +105,20 @@ class Whole:
             simulation.loop.call_later(self._random.uniform(0.0, LIVED_S), simulation.kill, "over a rollback")
         for name in EVERYBODY:
             self._oracle.asked(name)
+        before = self._machine.seq
         try:
             result = await self._call(request, seq)
         except Refused as refused:
             assert refused.refusal.reason == "NOTHING_GOES_BACK" and not gone, refused.refusal
             left = set(then)
+        except HistoryCut as forgotten:  # it was carried out, by a daemon that died over it
+            assert self._simulation.archivist.reaches(before), f"what came behind {before} was not cut: {forgotten}"
         else:
-            told = {
-                outcome: {one.name for one in result.items if one.outcome == outcome} for outcome in ("left", "deleted")
-            }
-            assert told == {"left": left, "deleted": gone}, f"back to {seq}: {result.items}, not {left} and {gone}"
+            if result is None:
+                left, gone = set(then), set()
+            else:
+                told = [{one.name for one in result.items if one.outcome == word} for word in ("left", "deleted")]
+                assert told == [left, gone], f"back to {seq}: {result.items}, not {left} and {gone}"
         for name, wish in then.items():
             if name not in left:
                 self._oracle.rolled_back(name, wish)
@@ -125,8 +130,11 @@ class Whole:
             self._oracle.answered(name)
         wrong = self._oracle.judge_memory(self._machine)
         assert not wrong, "\n".join(wrong)
-        for name, uid in uids.items():
-            await answered(self._simulation, lambda life, name=name, uid=uid: life.engine.gone(name, uid))  # type: ignore[misc]
+        for name in gone:
+            await self._gone(name, uids[name])
+
+    async def _gone(self, name: str, uid: int) -> None:
+        await answered(self._simulation, lambda life: life.engine.gone(name, uid))
 
     def _left(self, then: dict[str, Wish]) -> set[str]:
         """Who cannot be as he was: he is something else now, his data is gone, somebody has his port who is only about to
@@ -158,7 +166,8 @@ class Whole:
         else:
             assert self._machine.desired_seq == before, f"rolled back at {before}, as read at {expect_seq}"
 
-    async def _call(self, request: rollback_pb2.RollbackRequest, seq: int) -> RolledBack:
+    async def _call(self, request: rollback_pb2.RollbackRequest, seq: int) -> RolledBack | None:
+        """None where nobody remembers that moment any more, and it says so."""
         request.moment.CopyFrom(history_pb2.Moment(seq=seq))
         self._calls += 1
         caller = Caller(actor_of("everybody"), "rollback", f"call-{self._calls}", f"{request}")
@@ -166,7 +175,14 @@ class Whole:
         async def call(life: Life) -> RolledBack:
             return await life.rollbacks.roll_back(request, caller)
 
-        result = await answered(self._simulation, call)
+        reaches = self._simulation.archivist.reaches
+        when_asked = reaches(seq)
+        try:
+            result = await answered(self._simulation, call)
+        except Refused as refused:
+            if refused.refusal.reason in when_asked | reaches(seq):
+                return None
+            raise
         items = ", ".join(f"{one.name} {one.outcome}" for one in result.items)
         self._simulation.trace.note(f"operator: rollback of everything to {seq} -> {items}")
         return result
