@@ -48,6 +48,7 @@ POLICIES = {
     "on-failure:2": (pb.RESTART_MODE_ON_FAILURE, 2),
     "never": (pb.RESTART_MODE_NEVER, 0),
 }
+DRIFTS: dict[int, str] = {pb.DRIFT_POLICY_REPAIR: "repair", pb.DRIFT_POLICY_REPORT: "report"}
 MEMORY_BYTES = 64 << 20
 
 

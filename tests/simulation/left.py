@@ -49,6 +49,7 @@ class Left:
 
     def __init__(self) -> None:
         self.policies: dict[str, str] = {}
+        self.modes: dict[str, str] = {}
         self.disks: dict[str, str] = {}
         self.bridged: dict[str, bool] = {}
         self.secrets: dict[str, set[str]] = {}
@@ -77,6 +78,7 @@ class Left:
             case WorkloadApplied():
                 for item in event.items:
                     self.policies[item.name] = item.drift
+                    self.modes[item.name] = item.container.restart.mode
                     self.bridged[item.name] = item.container.network == "bridge"
                     self.secrets[item.name] = {one.secret for one in item.container.secret_env}
                     self._word(item.name)
@@ -96,6 +98,7 @@ class Left:
                 self.alive.discard(event.name)
                 if event.foreign and not event.restart:
                     self.runs.add(event.name)
+                    self._stays_down(header, event)
                 elif event.foreign and self.policies[event.name] == "report":
                     self.wrong.append(f"{event.name} is to begin again at {header.seq}, and was only to be reported")
             case NetworkDrifted():
@@ -127,6 +130,13 @@ class Left:
             self.ending.add(event.name)
         if isinstance(event, VolumeDeleteRequested | VolumeRestoreRequested):
             self.ending.add(event.name)  # of its own workload, which has its name
+
+    def _stays_down(self, header: Header, event: WorkloadExited | WorkloadLost) -> None:
+        """Of what another hand removed nothing tells that it ended well."""
+        name = event.name
+        lost = isinstance(event, WorkloadLost) and not event.gave_up and name not in self.ending
+        if lost and self.policies[name] == "repair" and self.modes[name] != "never":
+            self.wrong.append(f"nothing is left of {name} run {event.run} at {header.seq}, and it is not begun again")
 
     def _word(self, name: str) -> None:
         self.runs.discard(name)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from capsule.v1 import history_pb2, rollback_pb2
-from capsule.v1 import workload_pb2 as pb
 from capsuled.caller import Caller
 from capsuled.rpc import Refused
 from capsuled.streams import opened
@@ -21,6 +20,7 @@ from projections.refusals import Refusal
 from tests.simulation.asking import answered, impatient
 from tests.simulation.asks import (
     CHECKS,
+    DRIFTS,
     IMAGES,
     MEANINGS,
     NAMES,
@@ -197,7 +197,7 @@ class Operators:
             # Nor for want of one that it depends on.
             needs=self._random.choice(NEEDS[name]) if not verbs else (),
             check=self._random.randrange(len(CHECKS)),
-            drift=self._random.choice((pb.DRIFT_POLICY_REPAIR, pb.DRIFT_POLICY_REPORT)),
+            drift=self._random.choice(tuple(DRIFTS)),
             secret=self._random.random() < 0.5,
             variable=self._random.random() < 0.5,
             back=self._random.randint(1, 4),
@@ -244,6 +244,7 @@ class Operators:
                 now.desired_seq,
                 ask.vm,
                 ask.variable,
+                DRIFTS[ask.drift],
             )
             self._simulation.safekeeper.told(name, ask.secret)
             meant = [image.platform_digest for image in (*IMAGES, *MEANINGS) if ask.image in image.names]

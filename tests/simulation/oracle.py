@@ -39,6 +39,7 @@ class Wish:
     secret: bool = False
     vm: bool = False
     variable: bool = True
+    drift: str = "repair"
 
     @property
     def bridged(self) -> bool:
@@ -107,12 +108,14 @@ class Oracle:
         seq: int = 0,
         vm: bool = False,
         variable: bool = True,
+        drift: str = "repair",
     ) -> None:
         """An apply was acknowledged. `disk`: with the volume of its name, as that was then; `seq`: an entry after which
         it is declared like that."""
         incarnation = self.disks[name].incarnation if disk else 0
-        self.wishes[name] = Wish(program, image, "running", policy, port, incarnation, needs, secret, vm, variable)
-        self.former.setdefault(name, []).append((seq, replace(self.wishes[name])))
+        wish = Wish(program, image, "running", policy, port, incarnation, needs, secret, vm, variable, drift)
+        self.wishes[name] = wish
+        self.former.setdefault(name, []).append((seq, replace(wish)))
 
     def rolled_back(self, name: str, wish: Wish) -> None:
         """A rollback was acknowledged: it is declared as it was then."""
@@ -171,6 +174,8 @@ class Oracle:
                 wrong.append(f"{name} was acknowledged as {wish}, and is remembered as {remembered} {program} {image}")
             elif found is not None and set(found.depends_on) != set(wish.needs):
                 wrong.append(f"{name} was acknowledged as {wish}, and is remembered as depending on {found.depends_on}")
+            elif found is not None and found.drift != wish.drift:
+                wrong.append(f"{name} was acknowledged as {wish}, and is remembered with the policy {found.drift}")
         return wrong
 
     def read(self, entries: list[tuple[Header, Event]]) -> None:

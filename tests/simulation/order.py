@@ -63,7 +63,8 @@ class Order:
                     self.ailing.add(event.name)
             case WorkloadExited() | WorkloadLost():
                 self.alive.discard(event.name)
-                if isinstance(event, WorkloadExited) and event.exit_code == 0 and event.name not in self.ailing:
+                done = isinstance(event, WorkloadExited) and event.exit_code == 0 and not event.restart
+                if done and event.name not in self.ailing:
                     self.good.add(event.name)
             case WorkloadRemoved():
                 for known in (self.alive, self.good, self.ending):

@@ -33,6 +33,8 @@ from journal.events import (
 FIRST_S, CAP_S = 1.0, 300.0
 LATE_S = 3.0
 """So much longer than its pause nobody waits for a run, without faults."""
+PROMPT_S = 10.0
+"""So soon after a word its run begins, where nothing holds it up: longer than a stop's grace, and than what it needs first."""
 _WORDS = (WorkloadStopRequested, WorkloadStartRequested, WorkloadRestartRequested, WorkloadDeleteRequested)
 _EVERYBODYS = (DaemonStarted, SecretRotated)
 Told = tuple[Header, Event]
@@ -43,7 +45,8 @@ _ENDS = {"end-ok", "end-bad", "end-late", "hog", "fatal", "sick", "foreign", "mi
 
 class Row(msgspec.Struct):
     """What followed an operator's last word: the runs that began, the ends they came to, those that were `lost` and those
-    that `failed` among them, and boots in between. `late`: what began after more than its pause."""
+    that `failed` among them, and boots in between. `late`: what began after more than its pause. `word`: the operator's,
+    where it asks for a run at once."""
 
     begun: dict[int, Header] = {}
     ends: dict[int, Header] = {}
@@ -54,6 +57,7 @@ class Row(msgspec.Struct):
     late: list[str] = []
     streak: int = 0
     kept: bool = False
+    word: Header | None = None
 
 
 def by_name(names: Iterable[str], entries: Sequence[Told]) -> dict[str, list[Told]]:
@@ -130,7 +134,8 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
     for header, event in entries:
         match event:
             case WorkloadApplied() if any(item.name == name for item in event.items):
-                row = Row(kept=bool(alive))
+                changed = any(item.name == name and (item.changed or item.created) for item in event.items)
+                row = Row(kept=bool(alive), word=header if changed or not alive else None)
                 keyed = any(item.name == name and item.container.secret_env for item in event.items)
             case SecretRotated() if keyed and alive and not born:
                 row = Row(kept=bool(alive))  # what is about to begin with the former value begins anew
@@ -138,8 +143,11 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
                 born, came = True, header
             case WorkloadHealthChanged(restart=True) if event.name == name:
                 ailing = event.run  # however it ends now: for that it was ended
+            case WorkloadRestartRequested() if event.name == name:
+                row = Row(kept=bool(alive), word=header)
             case _ if isinstance(event, _WORDS) and event.name == name:
-                row = Row(kept=bool(alive))
+                asked = isinstance(event, WorkloadStartRequested) and not alive
+                row = Row(kept=bool(alive), word=header if asked else None)
             case VolumeMounted() | VolumeUnmounted() if event.name == name:
                 mounted = isinstance(event, VolumeMounted)
             case VolumeDeleteRequested() | VolumeRestoreRequested() if event.name == name and mounted and alive:
@@ -152,6 +160,8 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
                 boot = header.boot
             case EffectStarted(effect="StartRun") if event.name == name and event.run not in row.begun:
                 wrong += _wrong_pause(name, event.run, header, row, calm)
+                if not row.begun and row.word is not None:
+                    row.late += _late(name, event.run, header, row.word, calm)
                 alive, born = event.run, False
                 row.begun[event.run] = header
             case WorkloadExited() | WorkloadLost() if event.name == name:
@@ -166,6 +176,14 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
                 alive = 0 if alive == event.run else alive
                 row.succeeded = well
     return row, wrong
+
+
+def _late(name: str, run: int, header: Header, word: Header, calm: int) -> list[str]:
+    """A word is not made to wait for the pause that was under way."""
+    waited_s = (header.mono - word.mono) / 1e9
+    if word.seq <= calm or word.boot != header.boot or waited_s <= PROMPT_S:
+        return []
+    return [f"{name} run {run} began {waited_s:.1f} s after the word of entry {word.seq}, and nothing held it up"]
 
 
 def _wrong_pause(name: str, run: int, header: Header, row: Row, calm: int) -> list[str]:

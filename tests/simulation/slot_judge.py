@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from capsuled.engine import Engine
 from capsuled.updates.noted import known
 from effects.slots.protocol import Slot
-from journal.events import UpdateBegun, UpdateConfirmed, UpdateConfirming, UpdateReturning
+from journal.events import UpdateArming, UpdateBegun, UpdateConfirmed, UpdateConfirming, UpdateReturning
 from projections.update_reconcile import Booted, Reconciled
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ def is_whole(box: "Box", slot: Slot) -> bool:
     return root in box.whole and boot == b"boot"
 
 
-def judge_choice(box: "Box", slot: Slot, default: Slot) -> None:
-    """Whatever happened: the machine boots something whole, and its default changed only where that was announced."""
+def judge_choice(box: "Box", slot: Slot, default: Slot, update: int) -> None:
+    """Whatever happened: the machine boots something whole, its default changed only where that was announced, and what is
+    on trial is what was told to be; who goes back comes to what ran there once, in its own right."""
     assert is_whole(box, slot), (slot, box.system(slot)[:40])
     aside = [draft.event for _, draft in known(box.side_log)]
     told = [*(event for _, event in box.stored), *aside]
@@ -29,6 +30,17 @@ def judge_choice(box: "Box", slot: Slot, default: Slot) -> None:
     # What ran in place of the default, before the slot beside it was written.
     announced |= {event.from_slot for event in told if isinstance(event, UpdateBegun)}
     assert default == "slot_a" or default in announced, "the default was changed without a durable announcement"
+    assert not update or update in {event.uid for event in told if isinstance(event, UpdateArming)}, (
+        f"update {update} is on trial without a durable word of it"
+    )
+    backs = {
+        event.uid or header.seq
+        for header, event in box.stored
+        if isinstance(event, UpdateBegun) and event.kind == "rollback"
+    }
+    assert update not in backs or box.system(slot) in box.settled, (
+        f"what is gone back to never ran: {box.system(slot)[:40]}"
+    )
     last = next((one for one in reversed(told) if isinstance(one, UpdateBegun | UpdateConfirmed)), None)
     if isinstance(last, UpdateConfirmed) and not box.damaged:
         assert default == last.slot, f"{last.slot} was told to be here to stay, and {default} boots"
@@ -60,3 +72,4 @@ def judge_words(box: "Box") -> None:
             left.add(event.uid)
         elif isinstance(event, UpdateConfirmed) and not box.damaged:
             assert event.uid not in left, f"update {event.uid} was left, and is told to be here to stay"
+            assert event.uid not in box.ill, f"update {event.uid} was ill on trial, and is told to be here to stay"

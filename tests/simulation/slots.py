@@ -156,7 +156,8 @@ class Life(msgspec.Struct):
 class Box:
     """The machine. `cut_at`: the power goes at that step of its whole life; `steps` counts them. `strange_at`: the
     entry that its first system cannot read; 0: none. `data` is what its volume has, which each boot writes, and `found`
-    what each boot found there. `closed` are the boots whose journal took nothing."""
+    what each boot found there. `closed` are the boots whose journal took nothing; `settled` the systems that ran without being on
+    trial, and `ill` the updates whose trial was of one that is."""
 
     def __init__(self, cut_at: int = 0) -> None:
         self.side_log = CutSideLog(self)
@@ -167,6 +168,8 @@ class Box:
         self.disk = SlotDisk(Room(1 << 16, 1 << 16))
         self.disk.content = {("slot_a", "boot.img"): b"boot", ("slot_a", "root.img"): FIRST}
         self.whole: set[bytes] = {FIRST}
+        self.settled = {FIRST.decode()}
+        self.ill: set[int] = set()
         self.stored: list[tuple[Header, Event]] = []
         self.steps = 0
         self.cut_at = cut_at
@@ -214,8 +217,12 @@ class Box:
         self.boots.append((slot, default))
         if unread == default and not update and not is_whole(self, slot):
             return  # nothing else was there to be booted, and that ends at once
-        judge_choice(self, slot, default)
+        judge_choice(self, slot, default, update)
         behaviour = self.system(slot)
+        if not update:
+            self.settled.add(behaviour)
+        elif "ill" in behaviour:
+            self.ill.add(update)
         if "panics" in behaviour:
             return
         clock = Ticking(f"boot-{number}")
