@@ -37,6 +37,7 @@ from tests.simulation.health import judge_health
 from tests.simulation.keyholders import Keyholders
 from tests.simulation.left import Left, judge_hands, what_is_left
 from tests.simulation.life import Crash, Life
+from tests.simulation.lingering import Lingering
 from tests.simulation.operators import SETTLED_S, Operators
 from tests.simulation.oracle import Oracle
 from tests.simulation.order import judge_order
@@ -215,8 +216,13 @@ class Simulation:
         """From now on what is due is done soon, whoever has to be told that it is."""
         overdue, life, judged = Overdue(self.clock), self.life, 0
         left, settled = Left(), 0  # what was moved is told once
+        lingering = Lingering()
         while True:
             await self.loop.sleep(LOOK_S)
+            if self.broken_disk:
+                lingering = Lingering()
+            elif wrong := lingering.look(self.storage, self.oracle, self.loop.time()):
+                self.fail("\n".join(wrong))
             if life is not self.life or not self.alive.is_set():
                 overdue, life = Overdue(self.clock), self.life
             elif life is not None and (wrong := overdue.look(life.engine.machine)):

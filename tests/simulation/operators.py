@@ -162,6 +162,8 @@ class Operators:
                 if ask.verb == "apply" and self._random.random() < 0.5:
                     ask = ask._replace(program=("end-bad",), policy="always")  # its pauses begin anew
                 await self._promptly(name, ask)
+            elif self._random.random() < 0.4:
+                await self._promptly(name, Ask("v-delete", ()))
 
     async def _promptly(self, name: str, ask: Ask) -> None:
         """A word without any fault is answered soon."""
