@@ -58,6 +58,7 @@ class System:
         self.answered_s = float("-inf")
         self.keeper = ground.keeper
         self.root = ground.root
+        self.notes = [*ground.mounted.notes]
         self._hostname = ""
         self._has_hardware = asyncio.Event()
 
@@ -70,7 +71,7 @@ class System:
         """What `info` tells of it."""
         about.mode, about.slot, about.absent, about.stages = MODE, self.slot, (), self.stages
         about.boot_disk = disk_of(self.root)
-        for note in self._ground.mounted.notes:
+        for note in self.notes:
             about.warn(note)
 
     async def complete(self, engine: Engine) -> None:
