@@ -108,8 +108,8 @@ def _keep(root: Path, place: Path, slot: str) -> None:
 
 
 def _beside(place: Path, root: Path) -> set[Path]:
-    """Where records were that were copied, each copy whole beside it and on the disk: all that takes room is done before
-    anything changes."""
+    """Where the records were that were copied; each copy is whole beside that now, and on the disk. All that takes room
+    is done before anything changes."""
     found = {root / record: place / str(number) for number, record in enumerate(RECORDS)}
     found = {target: copied for target, copied in found.items() if copied.exists()}
     try:
