@@ -84,6 +84,10 @@ class Ended(msgspec.Struct, frozen=True):
     count: int = 0
     left: str = ""
 
+    def beside(self, directly: Ends) -> "Ended":
+        """These, and those that were ended without a runtime."""
+        return Ended(self.count + directly.count, next(iter(directly.left), self.left))
+
 
 async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: float) -> int:
     """End every run; returns how many were. The daemon must not be running. No run is waited for when `within_s` are
@@ -171,7 +175,7 @@ async def _end(layout: Layout, settings: Settings, identity: Identity, log_file:
                 log.error("containerd does not start: what runs is ended without it")
                 directly = await _end_directly(layout, graces)
         ended = await end_all(drivers, workloads, graces)
-        return Ended(ended.count + directly.count, next(iter(directly.left), ended.left))
+        return ended.beside(directly)
     finally:
         await machines.close()
         await connection.close()
