@@ -54,7 +54,7 @@ from capsuled.tls import Certificate, load_or_make_certificate
 from capsuled.updates.beside import engine_beside, entries_behind, numbered_apart
 from capsuled.updates.fitting import Fitted, begin_beside, fit, try_out
 from capsuled.updates.noted import stands_in
-from capsuled.updates.runtime_files import before_the_runtime
+from capsuled.updates.runtime_files import Settled, before_the_runtime
 from capsuled.volume_watch import VolumeWatch
 from effects.containerd.config import paths_under
 from effects.containers.last_resort import LastResort
@@ -101,10 +101,12 @@ async def run(
         identity = load_or_make(layout.identity)
         certificate = load_or_make_certificate(layout.certificate, identity.capsule_id)
     paths = paths_under(layout.containerd, layout.run)
+    settled = Settled()
     if system is not None:
-        before_the_runtime(paths.root, layout.updates, system.slot, system.booted.update)
-    runtime = keep_containerd(paths, log_file.with_name("containerd.log"), core_limit=settings.core_limit)
-    background = asyncio.ensure_future(runtime)
+        settled = before_the_runtime(paths.root, layout.updates, system.slot, system.booted.update)
+        system.notes += filter(None, (settled.said,))
+    runtime = partial(keep_containerd, paths, log_file.with_name("containerd.log"), core_limit=settings.core_limit)
+    background = asyncio.ensure_future(runtime() if settled.starts else asyncio.sleep(0))
     filters = asyncio.ensure_future(without_seccomp())
     again = False
 

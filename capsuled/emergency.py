@@ -61,7 +61,7 @@ class Emergencies:
         """Stop the workload's run now. It is not remembered as desired state: a restart of the machine starts it.
 
         A state that could not be read knows no names: then whatever the runtime calls so is stopped. Raises Refused
-        when neither knows it.
+        when neither knows it, DriverError when one does not end.
         """
         workload = self._engine.workload(name)
         uid, grace_ms = (0, GRACE_MS) if workload is None else (workload.uid, workload.spec.stop_grace_ms)

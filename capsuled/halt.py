@@ -33,7 +33,7 @@ from effects.containerd.leftovers import TASKS, end_idle_shims
 from effects.containers.bundles import Bundles
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
-from effects.containers.last_resort import LastResort
+from effects.containers.last_resort import Ends, LastResort
 from effects.containers.names import stem_of
 from effects.errors import DriverError
 from effects.images.content import ContentStore
@@ -83,6 +83,10 @@ class Ended(msgspec.Struct, frozen=True):
 
     count: int = 0
     left: str = ""
+
+    def beside(self, directly: Ends) -> "Ended":
+        """These, and those that were ended without a runtime."""
+        return Ended(self.count + directly.count, next(iter(directly.left), self.left))
 
 
 async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: float) -> int:
@@ -154,7 +158,7 @@ async def _end(layout: Layout, settings: Settings, identity: Identity, log_file:
     parent, boot, unmount_s = cgroup_parent(identity), SystemClock().boot_id, min(UNMOUNT_S, within_s)
     _, machines = microvm_drivers(layout, connection, unpacker, leases, parent, settings.subnet, boot, unmount_s)
     drivers: dict[Kind, RunDriver] = {"microvm": machines.driver}
-    runtime, directly = None, 0
+    runtime, directly = None, Ends()
     try:
         if _has_tasks(layout):
             runtime = asyncio.ensure_future(keep_containerd(paths, log_file.with_name("containerd.log")))
@@ -171,7 +175,7 @@ async def _end(layout: Layout, settings: Settings, identity: Identity, log_file:
                 log.error("containerd does not start: what runs is ended without it")
                 directly = await _end_directly(layout, graces)
         ended = await end_all(drivers, workloads, graces)
-        return Ended(ended.count + directly, ended.left)
+        return ended.beside(directly)
     finally:
         await machines.close()
         await connection.close()
@@ -246,7 +250,7 @@ async def _remembered(layout: Layout) -> Mapping[str, Workload]:
     return machine.workloads
 
 
-async def _end_directly(layout: Layout, graces: Graces) -> int:
+async def _end_directly(layout: Layout, graces: Graces) -> Ends:
     ended = await LastResort(layout.runc).stop_all(graces.of)
     for place in (layout.run / "state").glob(f"{TASKS}/*/*/rootfs"):
         if place.is_mount():

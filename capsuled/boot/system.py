@@ -44,7 +44,7 @@ TRIAL_LOOK_S = 10.0
 
 
 class System:
-    """On what the boot left."""
+    """On what the boot left. `notes`: what else `introduce` is to tell an operator of this start."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
@@ -58,6 +58,7 @@ class System:
         self.answered_s = float("-inf")
         self.keeper = ground.keeper
         self.root = ground.root
+        self.notes: list[str] = []
         self._hostname = ""
         self._has_hardware = asyncio.Event()
 
@@ -70,7 +71,7 @@ class System:
         """What `info` tells of it."""
         about.mode, about.slot, about.absent, about.stages = MODE, self.slot, (), self.stages
         about.boot_disk = disk_of(self.root)
-        for note in self._ground.mounted.notes:
+        for note in (*self._ground.mounted.notes, *self.notes):
             about.warn(note)
 
     async def complete(self, engine: Engine) -> None:

@@ -1,7 +1,7 @@
 """Everything that a tentative boot left, as one `Evidence`: read by the boot after it, before anybody judges.
 
 Nothing here fails: a place that cannot be read is one that is listed as such. Whoever left it was on trial and may have
-left anything, so every number and every size is bounded where it is read, and every line goes through seemly.py.
+left anything, so every number and every size is bounded where it is read, and every line goes through redacted.py.
 """
 
 import logging
@@ -20,7 +20,7 @@ from capsuled.evidence.bounded import milliseconds, reason, tail, whole
 from capsuled.evidence.keeping import Alive, Begun, Returning
 from capsuled.evidence.last_words import WATCHDOGS, Dump, are_of, dumps, fired, last_words
 from capsuled.evidence.records import Records, read_area, read_records
-from capsuled.evidence.seemly import newest, seemly, seemly_line, without_messages
+from capsuled.evidence.redacted import newest, redacted, redacted_line, without_messages
 from journal.evidence import Cause, DaemonEnd, Evidence, FailedCheck, Loader, Looked, Mark, Source
 
 log = logging.getLogger(__name__)
@@ -79,14 +79,14 @@ def gather(
     return Evidence(
         slot=slot,
         boot=boot,
-        release=seemly_line(kept.begun.release) if kept.begun else "",
+        release=redacted_line(kept.begun.release) if kept.begun else "",
         loader=loader,
         marks=newest(marks, lambda mark: len(mark.name) + len(mark.problem)),
         ends=told.ends if len(told.ends) > len(recorded.ends) else recorded.ends,
         returning=returning,
         returning_ms=returning_ms,
         ordered=recorded.ordered,
-        failed=_seemly_checks(told.failing or (kept.returning.failing if kept.returning else ())),
+        failed=_redacted_checks(told.failing or (kept.returning.failing if kept.returning else ())),
         alive_ms=kept.alive.alive_ms if kept.alive else 0,
         gap_ms=(wall_ns() - now_ns() - kept.alive.at) // 1_000_000 if kept.alive else None,
         watchdog_reset=reset,
@@ -95,7 +95,7 @@ def gather(
         console=recorded.console,
         kernel=kept.kernel or recorded.kernel,
         log=_log(places.logs, boot, looked),
-        looked=tuple(replace(one, said=seemly_line(one.said)) for one in looked),
+        looked=tuple(replace(one, said=redacted_line(one.said)) for one in looked),
     )
 
 
@@ -113,8 +113,8 @@ def _boot_id(text: str) -> str:
     return text if _BOOT.fullmatch(text) else ""
 
 
-def _seemly_checks(failed: tuple[FailedCheck, ...]) -> tuple[FailedCheck, ...]:
-    checks = [FailedCheck(seemly_line(one.name), seemly_line(one.message)) for one in failed[:_CHECKS]]
+def _redacted_checks(failed: tuple[FailedCheck, ...]) -> tuple[FailedCheck, ...]:
+    checks = [FailedCheck(redacted_line(one.name), redacted_line(one.message)) for one in failed[:_CHECKS]]
     return newest(checks, lambda one: len(one.name) + len(one.message))
 
 
@@ -198,11 +198,11 @@ def _marks_in(lines: Iterable[str]) -> Iterator[Mark]:
         at, _, name = head.partition(" ")
         at_ms = milliseconds(at)
         if at_ms is not None and name:
-            yield Mark(seemly_line(name), at_ms, seemly_line(problem))
+            yield Mark(redacted_line(name), at_ms, redacted_line(problem))
 
 
 def _kernel(file: Path) -> tuple[str, ...]:
-    return seemly(tail(file, _TAIL_BYTES).splitlines())
+    return redacted(tail(file, _TAIL_BYTES).splitlines())
 
 
 def _last_words(places: Places, kept: _Kept) -> tuple[tuple[Dump, ...], Looked]:
@@ -254,4 +254,4 @@ def _log(logs: Path, boot: str, looked: list[Looked]) -> tuple[str, ...]:
 
 
 def _logged(file: Path) -> tuple[str, ...]:
-    return seemly(without_messages(tail(file, _TAIL_BYTES).splitlines()))
+    return redacted(without_messages(tail(file, _TAIL_BYTES).splitlines()))

@@ -16,8 +16,9 @@ from pathlib import Path
 import msgspec
 
 from capsuled.boot.stages import since_boot_ns
-from capsuled.evidence.bounded import Ms, WallNs
+from capsuled.evidence.bounded import Ms, WallNs, tail
 from capsuled.evidence.last_words import backend, held, marker
+from effects.unbroken import to_its_end
 from journal.evidence import Cause, FailedCheck
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 ALIVE_S = 5.0
 """Between two signs of life; what of the kernel's log came meanwhile is on the disk with each."""
 KERNEL_BYTES = 256 << 10
+"""Over this, half of it stays, and what came since."""
 KMSG = Path("/dev/kmsg")
 TELL_BYTES = 2 << 10
 """The kernel keeps the last 10 KiB of its log over a reset, half of which may be what it says as it panics."""
@@ -114,7 +116,7 @@ class Keeper:
         try:
             first = True
             while on_trial():
-                await asyncio.to_thread(self.turn, fd, first)
+                await to_its_end(asyncio.to_thread(self.turn, fd, first))  # which reads from what is closed below
                 first = False
                 await asyncio.sleep(ALIVE_S)
         finally:
@@ -123,16 +125,19 @@ class Keeper:
 
     def turn(self, fd: int, first: bool) -> None:
         """A sign of life, and what came of the kernel's log. A daemon's first turn has all that the kernel still
-        remembers, in the place of what an earlier one wrote."""
+        remembers, in the place of what an earlier one wrote; of a log that is over its bound the end stays before what
+        came."""
         lines = kernel_lines(fd) if fd >= 0 else []
         content = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")[-KERNEL_BYTES:]
         if content:
             with self._losing():
                 file = self._place / "kernel"
-                if first or file.stat().st_size > KERNEL_BYTES:
-                    self._write("kernel", content)
-                else:
+                kept = -1 if first else _size(file)
+                if 0 <= kept <= KERNEL_BYTES:
                     _append(file, content)
+                else:
+                    before = "" if kept < 0 else tail(file, KERNEL_BYTES // 2)
+                    self._write("kernel", before.encode("utf-8", "replace") + content)
         self._tell_the_kernel(len(content))
         self.sign()
 
@@ -169,6 +174,14 @@ class Keeper:
             yield
         except OSError as error:
             log.warning("evidence of this boot is not kept: %s", error.strerror)
+
+
+def _size(file: Path) -> int:
+    """In bytes; -1 where there is none, as after a first write that failed."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return -1
 
 
 def _append(file: Path, content: bytes) -> None:

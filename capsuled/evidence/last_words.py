@@ -16,7 +16,7 @@ import msgspec
 
 from capsuled.boot_order import newest_first, put_behind
 from capsuled.evidence.bounded import whole
-from capsuled.evidence.seemly import seemly
+from capsuled.evidence.redacted import redacted
 from projections.causes import tells_the_end
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def _dump(parts: list[tuple[int, list[str]]]) -> Dump:
 
 def last_words(found: Iterable[Dump]) -> tuple[str, ...]:
     """The kernel's lines, as they may stand in the journal."""
-    return seemly((line for dump in found for line in dump.lines), _LINES)
+    return redacted((line for dump in found for line in dump.lines), _LINES)
 
 
 def are_of(update: int, found: Iterable[Dump]) -> bool:

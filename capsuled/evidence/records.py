@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from capsuled.boot.ends import how_text, traceback_of
 from capsuled.evidence.bounded import milliseconds
-from capsuled.evidence.seemly import newest, seemly, seemly_line
+from capsuled.evidence.redacted import newest, redacted, redacted_line
 from init.recorder import AREA_BYTES, MAGIC, SECTOR
 from journal.evidence import Cause, DaemonEnd, Mark, Order
 from projections.causes import INIT, INITRAMFS_FAILED, ROOT
@@ -96,8 +96,8 @@ def read_records(area: bytes, update: int) -> Records:
         boot=next((one.boot for one in reversed(found) if one.boot), ""),
         marks=marks,
         ends=_ends(one for one in found if one.kind == "ended"),
-        console=seemly(f"{one.at_ms / 1000:9.3f}  {one.text}" for one in found if one.kind == "said"),
-        kernel=seemly(line for one in found if one.kind == "kernel" for line in one.text.splitlines()),
+        console=redacted(f"{one.at_ms / 1000:9.3f}  {one.text}" for one in found if one.kind == "said"),
+        kernel=redacted(line for one in found if one.kind == "kernel" for line in one.text.splitlines()),
         returning=None if last is None else RETURNING.get(last.text.partition(" ")[0], "unknown"),
         returning_ms=0 if last is None else last.at_ms,
         ordered=next(
@@ -107,7 +107,7 @@ def read_records(area: bytes, update: int) -> Records:
 
 
 def _problem(record: Record) -> str:
-    return seemly_line(record.text) if record.kind == "failed" else ""
+    return redacted_line(record.text) if record.kind == "failed" else ""
 
 
 def _ends(found: Iterable[Record]) -> tuple[DaemonEnd, ...]:
@@ -124,5 +124,5 @@ def _end(record: Record) -> DaemonEnd:
     lived, _, how = head.partition(" ")
     trace, error = traceback_of(said)
     return DaemonEnd(
-        seemly_line(how_text(how)), record.at_ms, milliseconds(lived) or 0, seemly(trace), seemly_line(error)
+        redacted_line(how_text(how)), record.at_ms, milliseconds(lived) or 0, redacted(trace), redacted_line(error)
     )

@@ -155,9 +155,13 @@ class Recorder:
         except OSError as error:
             log.warning("the log of %s cannot be watched: %s", workload.name, error.strerror)
             return
-        runs = (number for number in runs_of(directory, workload.uid) if number != run.number)
-        recorded = Recorded(workload, run, files, [size_of(directory, workload.uid, number) for number in runs])
-        files.begin(self.now_ms(), fresh)
+        try:
+            runs = (number for number in runs_of(directory, workload.uid) if number != run.number)
+            recorded = Recorded(workload, run, files, [size_of(directory, workload.uid, number) for number in runs])
+            files.begin(self.now_ms(), fresh)
+        except OSError:
+            files.close()  # it is tried again with each entry of the workload
+            raise
         if not writes(run):
             self._done[workload.name] = (workload.uid, run.number)
             self._finish(recorded)

@@ -13,7 +13,7 @@ import msgspec
 from capsuled.engine import Engine
 from capsuled.evidence.bounded import reason
 from capsuled.evidence.finding import Found
-from capsuled.evidence.seemly import seemly_line
+from capsuled.evidence.redacted import redacted_line
 from capsuled.updates.switching import Switch
 from effects.slots.protocol import BootLoader, LoaderFailed
 from journal.codec import encode
@@ -106,7 +106,7 @@ def _found(find_out: FindOut, update: Update, loader: Loader) -> Found:
         return found
     except Exception as error:
         log.exception("what the system of update %d left cannot be looked at", update.uid)
-        said = seemly_line(f"what the new system left cannot be looked at: {reason(error)}")
+        said = redacted_line(f"what the new system left cannot be looked at: {reason(error)}")
         evidence = Evidence(update.slot, update.boot, loader=loader, looked=(Looked("perm", said, False),))
         return Found(Verdict("unknown", "none", looked_for=(said,)), evidence)
 

@@ -5,12 +5,14 @@ What a trial brought into the image cache is thereby unknown afterwards: the fir
 again when it is needed. A copy is whole when its file `slot` is there, which names the slot that was tried.
 """
 
+import contextlib
 import logging
-import os
 import shutil
 from pathlib import Path
 
-from journal.durable import sync_directory, write_durably
+import msgspec
+
+from journal.durable import sync_directory, sync_file, write_durably
 
 log = logging.getLogger(__name__)
 
@@ -18,37 +20,81 @@ RECORDS = ("io.containerd.metadata.v1.bolt/meta.db", "io.containerd.snapshotter.
 SLOT = "slot"
 
 
-def before_the_runtime(root: Path, kept: Path, slot: str, update: int) -> None:
+class Settled(msgspec.Struct, frozen=True):
+    """Whether containerd may be started, and what an operator is to be told of its records; empty where all is well."""
+
+    starts: bool = True
+    said: str = ""
+
+
+def before_the_runtime(root: Path, kept: Path, slot: str, update: int) -> Settled:
     """To be called before containerd is started. `root` is its own directory, `kept` where copies lie; `update` is the
     one whose system in `slot` is tried, 0 where it is here to stay. Raises OSError where a trial's copy cannot be made:
-    such a system is not to be tried. What cannot be put back leaves containerd as it is."""
+    such a system is not to be tried.
+
+    What cannot be put back leaves containerd's records as they are, and its copy is forgotten: in a later life of the
+    daemon containers run that the copy does not know. Where it cannot be forgotten either, or only one of the records
+    came back, containerd is not to be started in this life, and the next one tries again."""
     own = kept / str(update)
-    places = [one for one in sorted(kept.glob("[0-9]*")) if one != own]
+    places = [one for one in sorted(kept.glob("[0-9]*")) if one != own and one.is_dir()]
     if update:
         for place in places:
             _forget(place)  # of one that stayed: nothing is tried before the trial before it is over
         _keep(root, own, slot)
-        return
+        return Settled()
+    settled = Settled()
     for place in places:
         try:
-            _settle(place, root, slot)
+            said = _settle(place, root, slot)
         except OSError as error:
-            log.error("containerd's records of before update %s are not put back: %s", place.name, error)
+            settled = Settled(
+                False,
+                f"containerd is not started, and no container with it: what it knew before update {place.name} can "
+                f"neither be put back nor be forgotten ({_reason(error)}). Mend the disk, and start the machine anew",
+            )
+            break
+        settled = Settled(said=said or settled.said)
+    if settled.said:
+        log.error("%s", settled.said)
+    return settled
 
 
-def _settle(place: Path, root: Path, slot: str) -> None:
-    tried = place / SLOT
-    if tried.exists() and tried.read_text().strip() != slot:
+def _settle(place: Path, root: Path, slot: str) -> str:
+    """What an operator is to be told of it. Raises OSError where it may be put back later, or was in part."""
+    if not _went_back(place, slot):
+        try:
+            _forget(place)
+        except OSError as error:
+            log.warning("%s stays: %s", place, _reason(error))
+        return ""
+    said = ""
+    try:
+        beside = _beside(place, root)
+    except OSError as error:
+        said = (
+            f"what containerd knew before update {place.name} cannot be put back ({_reason(error)}): it goes on with "
+            "what the system that was tried left. Should it not read that, update to a release that does"
+        )
+    else:
         log.warning("containerd's records are as they were before update %s", place.name)
-        _put_back(place, root)
+        _into_place(beside, root)
     _forget(place)
+    return said
+
+
+def _went_back(place: Path, slot: str) -> bool:
+    tried = place / SLOT
+    return tried.exists() and tried.read_text().strip() != slot
 
 
 def _forget(place: Path) -> None:
     """It is no whole copy before the first of it goes: of half of one nothing could be put back."""
     (place / SLOT).unlink(missing_ok=True)
     sync_directory(place)
-    shutil.rmtree(place)
+    try:
+        shutil.rmtree(place)
+    except OSError as error:
+        log.warning("%s stays, and is of no use any more: %s", place, _reason(error))
 
 
 def _keep(root: Path, place: Path, slot: str) -> None:
@@ -61,22 +107,51 @@ def _keep(root: Path, place: Path, slot: str) -> None:
     write_durably(place / SLOT, f"{slot}\n".encode())
 
 
-def _put_back(place: Path, root: Path) -> None:
-    for number, record in enumerate(RECORDS):
-        target, copied = root / record, place / str(number)
-        if copied.exists():
-            _copy(copied, target)
+def _beside(place: Path, root: Path) -> set[Path]:
+    """Where the records were that were copied; each copy is whole beside that now, and on the disk. All that takes room
+    is done before anything changes."""
+    found = {root / record: place / str(number) for number, record in enumerate(RECORDS)}
+    found = {target: copied for target, copied in found.items() if copied.exists()}
+    try:
+        for target, copied in found.items():
+            _copied(copied, target)
+    except OSError:
+        for target in found:
+            with contextlib.suppress(OSError):
+                _scratch(target).unlink(missing_ok=True)  # what came of it would take the room that was lacking
+        raise
+    return set(found)
+
+
+def _into_place(beside: set[Path], root: Path) -> None:
+    for target in (root / record for record in RECORDS):
+        if target in beside:
+            _scratch(target).replace(target)
         else:
             target.unlink(missing_ok=True)  # the trial's own: there was none
+        if target.parent.exists():
+            sync_directory(target.parent)
 
 
 def _copy(source: Path, target: Path) -> None:
     """All or nothing, and on the disk."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.new")
-    shutil.copyfile(source, scratch)
-    with scratch.open("rb") as file:
-        os.fsync(file.fileno())
-    scratch.chmod(source.stat().st_mode & 0o777)
-    scratch.replace(target)
+    _copied(source, target).replace(target)
     sync_directory(target.parent)
+
+
+def _copied(source: Path, target: Path) -> Path:
+    """Beside the target, and on the disk."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = _scratch(target)
+    shutil.copyfile(source, scratch)
+    scratch.chmod(source.stat().st_mode & 0o777)
+    sync_file(scratch)
+    return scratch
+
+
+def _scratch(target: Path) -> Path:
+    return target.with_name(f".{target.name}.new")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

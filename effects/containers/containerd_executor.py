@@ -32,7 +32,8 @@ from effects.runs.users import layer_directories, resolve
 
 RUNS_KEPT = 512
 """Twice as many as the bridge has addresses for, unless it is given more: health checks look at all runs in turn, and
-where one too few is kept, each look comes to a run that was just forgotten. As many again may be over."""
+where one too few is kept, each look comes to a run that was just forgotten. The other half is for runs that have ended:
+nobody takes them out but who comes after them."""
 LOOKS = 10
 LOOK_S = 0.1
 """Together as long as a start may take that nobody waits for any more."""

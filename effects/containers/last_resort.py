@@ -5,16 +5,32 @@ runc's own directory is below /run and survives that (see first_process.py).
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import msgspec
 
 from effects.alive import PARENT, stat_field
 from effects.containerd.connection import NAMESPACE
 from effects.containers.first_process import first_process
 from effects.containers.names import stem_of
+from effects.errors import StartFailed
+
+log = logging.getLogger(__name__)
+
+KILL_WAIT_S = 10.0
+"""For a process that was killed to be gone; one that hangs in the kernel holds up nobody else's end for longer."""
+
+
+class Ends(msgspec.Struct, frozen=True):
+    """How many runs were ended, and which withstood: each by what its workload's identifiers begin with."""
+
+    count: int = 0
+    left: tuple[str, ...] = ()
 
 
 class LastResort:
@@ -24,25 +40,32 @@ class LastResort:
         self._directory = runc_root / NAMESPACE
 
     async def stop(self, name: str, uid: int, grace_ms: int) -> int:
-        """End every run of a workload, asking first; how many lived. `uid` is 0 where nobody knows it any more."""
+        """End every run of a workload, asking first; how many lived. `uid` is 0 where nobody knows it any more. Raises
+        StartFailed when one does not end, as the drivers do; the others have ended then."""
         if not uid and stem_of(name) != name:
             return 0  # another workload's name may begin like this one
         pattern = re.compile(re.escape(stem_of(name)) + rf"\.({uid or '[0-9]+'})\.[0-9]+")
-        found = tuple(self._directory.iterdir()) if self._directory.is_dir() else ()
-        return sum([await self._end(one, grace_ms) for one in found if pattern.fullmatch(one.name)])
+        found = [one for one in self._found() if pattern.fullmatch(one.name)]
+        ends = _counted({one: await self._end(one, grace_ms) for one in found})
+        if ends.left:
+            raise StartFailed("the process does not end although it was killed: it may hang in the kernel")
+        return ends.count
 
-    async def stop_all(self, grace_ms: Callable[[str], int]) -> int:
-        """End everything, and the shims that watched over it; how many runs lived. `grace_ms` says how long each may
-        take, by what the workload's identifiers begin with."""
-        found = tuple(self._directory.iterdir()) if self._directory.is_dir() else ()
-        ends = (self._end(one, grace_ms(one.name.rpartition(".")[0].rpartition(".")[0]), True) for one in found)
-        ended = await asyncio.gather(*ends)
-        return sum(ended)
+    async def stop_all(self, grace_ms: Callable[[str], int]) -> Ends:
+        """End everything, and the shims that watched over it. `grace_ms` says how long each may take, by what the
+        workload's identifiers begin with."""
+        found = self._found()
+        ended = await asyncio.gather(*(self._end(one, grace_ms(_stem(one)), with_shim=True) for one in found))
+        return _counted(dict(zip(found, ended, strict=True)))
 
-    async def _end(self, directory: Path, grace_ms: int, with_shim: bool = False) -> bool:
+    def _found(self) -> tuple[Path, ...]:
+        return tuple(self._directory.iterdir()) if self._directory.is_dir() else ()
+
+    async def _end(self, directory: Path, grace_ms: int, with_shim: bool = False) -> bool | None:
+        """Whether it has ended; None where nothing lived."""
         found = first_process(directory)
         if found is None:
-            return False
+            return None
         process, pid = found
         try:
             shim = int(stat_field(pid, PARENT)) if with_shim else 0
@@ -50,12 +73,25 @@ class LastResort:
                 signal.pidfd_send_signal(process, signal.SIGTERM)
                 if not await _gone(process, grace_ms / 1000):
                     signal.pidfd_send_signal(process, signal.SIGKILL)
-                    await _gone(process, None)
+                    if not await _gone(process, KILL_WAIT_S):
+                        # Its shim stays, too: by it a later containerd hears of the end.
+                        log.error("%s does not end although it was killed: it may hang in the kernel", directory.name)
+                        return False
                 if shim and _name(shim).startswith("containerd-shim"):
                     os.kill(shim, signal.SIGKILL)
         finally:
             os.close(process)
         return True
+
+
+def _stem(directory: Path) -> str:
+    """What the identifiers of the workload begin with whose run has this directory."""
+    return directory.name.rpartition(".")[0].rpartition(".")[0]
+
+
+def _counted(ended: Mapping[Path, bool | None]) -> Ends:
+    left = tuple(_stem(one) for one, whether in ended.items() if whether is False)
+    return Ends(sum(map(bool, ended.values())), left)
 
 
 def _name(pid: int) -> str:
@@ -65,7 +101,7 @@ def _name(pid: int) -> str:
         return ""
 
 
-async def _gone(process: int, seconds: float | None) -> bool:
+async def _gone(process: int, seconds: float) -> bool:
     """Wait for the end of a process; whether it came in time."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()

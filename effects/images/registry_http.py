@@ -4,7 +4,8 @@ Source: the OCI distribution specification 1.1. One attempt a call: whoever call
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,26 @@ DOCUMENT_BYTES = 8 << 20
 _ACCEPT = ", ".join((*oci.INDEX_TYPES, *oci.MANIFEST_TYPES))
 
 
+class _Shared:
+    """A client and how many use it, the registry that keeps it for the next one among them."""
+
+    def __init__(self, host: "RegistryHost") -> None:
+        self.host = host
+        self.users = 1
+
+    async def let_go(self) -> None:
+        """One uses it no more; with the last its connections end."""
+        self.users -= 1
+        if not self.users:
+            await self.host.close()
+
+
 class HttpRegistry:
     """See the protocols. `access` says how a registry, by its domain, is to be reached. Raises DriverError."""
 
     def __init__(self, access: Callable[[str], Access]) -> None:
         self._access = access
-        self._hosts: dict[str, RegistryHost] = {}
+        self._hosts: dict[str, _Shared] = {}
         self._connect: type[RegistryHost] | None = None
         self._architecture = architecture()
 
@@ -64,8 +79,10 @@ class HttpRegistry:
         return await self._document(reference, f"manifests/{which}", {"Accept": _ACCEPT}, "manifest")
 
     async def _document(self, reference: Reference, path: str, headers: dict[str, str], what: str) -> bytes:
-        host = await self._host(reference.domain)
-        async with host.get(f"/v2/{reference.path}/{path}", _scope(reference), headers) as response:
+        async with (
+            self._host(reference.domain) as host,
+            host.get(f"/v2/{reference.path}/{path}", _scope(reference), headers) as response,
+        ):
             content = await host.upto(response, DOCUMENT_BYTES)
         if len(content) > DOCUMENT_BYTES:
             raise ImageUnreadable(f"{reference} has a {what} that is too large to be one")
@@ -76,9 +93,11 @@ class HttpRegistry:
         if offset >= size:
             return
         reference = parse(ref)
-        host = await self._host(reference.domain)
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        async with host.get(f"/v2/{reference.path}/blobs/{digest}", _scope(reference), headers) as response:
+        async with (
+            self._host(reference.domain) as host,
+            host.get(f"/v2/{reference.path}/blobs/{digest}", _scope(reference), headers) as response,
+        ):
             # A server that knows no ranges sends everything: then what is here already is passed over.
             skip, left = (0 if response.status_code == HTTPStatus.PARTIAL_CONTENT else offset), size - offset
             async for piece in host.read(response):
@@ -102,18 +121,26 @@ class HttpRegistry:
 
     async def close(self) -> None:
         """End every connection."""
-        for host in self._hosts.values():
-            await host.close()
+        for shared in self._hosts.values():
+            await shared.host.close()
 
-    async def _host(self, domain: str) -> "RegistryHost":
-        """One client a registry, made anew when its access has changed."""
+    @asynccontextmanager
+    async def _host(self, domain: str) -> "AsyncIterator[RegistryHost]":
+        """One client a registry, made anew when its access has changed. What is under way on the old one goes on, and
+        its connections end with the last of that: they are whose the old password was."""
         connect = await self._loaded()
-        access = self._access(domain)
+        access, replaced = self._access(domain), None
         known = self._hosts.get(domain)
-        if known is None or known.access != access:
-            # What is under way on the old one goes on; its connections end with it.
-            known = self._hosts[domain] = connect(access)
-        return known
+        if known is None or known.host.access != access:
+            known, replaced = _Shared(connect(access)), known
+            self._hosts[domain] = known
+        known.users += 1
+        try:
+            if replaced is not None:
+                await replaced.let_go()
+            yield known.host
+        finally:
+            await known.let_go()
 
     async def _loaded(self) -> "type[RegistryHost]":
         """Beside everything else that is done meanwhile."""

@@ -25,6 +25,7 @@ from effects.payloads.layer import ensure_layer
 from effects.runs.process import Identity, stop_signal
 from effects.runs.protocol import RunSpec
 from effects.secrets.reading import contents
+from effects.unbroken import to_its_end
 from journal.specs import MicroVM
 
 _RESOLV = Path("/etc/resolv.conf")
@@ -101,7 +102,8 @@ class Booting:
         DriverError."""
         try:
             root = None if boot.guest is not None else await self._root(run, boot.vm, opened)
-            return await asyncio.to_thread(self._open, run, boot, opened, arguments, root)
+            # To its end: what is opened behind the back of who has closed the rest stays open, and its disk held.
+            return await to_its_end(asyncio.to_thread(self._open, run, boot, opened, arguments, root))
         except BlockingIOError as error:
             raise VolumeBusy(f"{error.filename} is another microVM's disk just now") from error
         except FileNotFoundError as error:

@@ -57,7 +57,7 @@ _LINE = msgspec.json.Decoder(_Line)
 
 
 def parse(content: bytes) -> Record:
-    """What the record says. Anything that is no record says nothing; the last word counts is the first ending."""
+    """What the record says. Anything that is no record says nothing; of several endings the first counts."""
     started, kills = False, 0
     for text in content[:MOST_BYTES].split(b"\n")[:-1]:  # what has no end is not whole
         try:

@@ -1,6 +1,8 @@
-"""A guest's words as they may be shown and journaled. Pure.
+"""A guest's words as they may be shown and journaled: one short line that a terminal shows as it is. Pure.
 
 Whoever puts something into an error, an event or the log that a guest said puts it through here, and nothing else does.
+What it says stays: a secret that a guest tells is not taken out, as capsuled/evidence/redacted.py does with lines of a
+log that nobody chose to tell.
 """
 
 MOST_SIGNS = 300

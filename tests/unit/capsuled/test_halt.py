@@ -10,6 +10,7 @@ import pytest
 
 from capsuled.emergency import HALT, recovered
 from capsuled.halt import Ended, Graces, end_all, note
+from effects.containers.last_resort import Ends
 from effects.errors import RuntimeUnavailable, StartFailed
 from journal.clock import SystemClock
 from journal.events import EmergencyRecovered, MachineHalted
@@ -86,6 +87,12 @@ def test_a_runtime_that_does_not_answer_keeps_no_other_from_ending_its_runs(capl
     with caplog.at_level(logging.ERROR):
         assert ended(using(), container=Runtime(silent=True), microvm=machines) == Ended(2, "a container")
     assert machines.done[:2] == ["api ended", "db ended"] and "containerd does not answer" in caplog.text
+
+
+def test_what_withstands_an_end_without_a_runtime_is_left_too() -> None:
+    assert Ended(1).beside(Ends(2)) == Ended(3)
+    assert Ended(1).beside(Ends(2, ("web",))) == Ended(3, "web")
+    assert Ended(1, "vm").beside(Ends()) == Ended(1, "vm")
 
 
 def noted(tmp_path: Path, left: str) -> Emergency:

@@ -1,11 +1,13 @@
 """containerd's records over a trial: aside before it, back after one that went back, and forgotten once it stayed."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from capsuled.updates.runtime_files import RECORDS, before_the_runtime
+from capsuled.updates.runtime_files import RECORDS, Settled, before_the_runtime
 
 
 @pytest.fixture
@@ -78,3 +80,89 @@ def test_a_copy_that_is_half_gone_is_none(root: Path, tmp_path: Path, monkeypatc
     monkeypatch.setattr(shutil, "rmtree", removed)
     before_the_runtime(root, kept, "slot_a", 0)
     assert held(root) == ["old form", "old form"] and not list(kept.iterdir())
+
+
+def tried(root: Path, kept: Path) -> None:
+    """A trial of slot b, whose containerd changed both records."""
+    before_the_runtime(root, kept, "slot_b", 7)
+    for record in RECORDS:
+        (root / record).write_text("new form")
+
+
+def stays(path: Path, missing_ok: bool = False) -> None:
+    """Nothing goes from a disk that can only be read."""
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def no_room(monkeypatch: pytest.MonkeyPatch, record: str) -> None:
+    """The disk is full by the time this record is copied."""
+    copy = shutil.copyfile
+
+    def copied(source: Path, target: Path) -> None:
+        if target.parent.name == Path(record).parent.name:
+            target.write_text("ha")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", copied)
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_what_cannot_be_put_back_is_told_and_never_put_back_under_what_runs_meanwhile(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: str
+) -> None:
+    kept = tmp_path / "updates"
+    tried(root, kept)
+    with monkeypatch.context() as patched:
+        no_room(patched, record)
+        settled = before_the_runtime(root, kept, "slot_a", 0)
+    assert settled.starts and "before update 7 cannot be put back (No space left on device)" in settled.said
+    assert held(root) == ["new form", "new form"] and not list(kept.iterdir()) and not list(root.rglob("*.new"))
+    # The disk has room again, containers run by now, and the daemon begins anew.
+    assert before_the_runtime(root, kept, "slot_a", 0) == Settled()
+    assert held(root) == ["new form", "new form"]
+
+
+def test_containerd_waits_while_it_is_not_sure_that_nothing_is_put_back_later(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "updates"
+    tried(root, kept)
+
+    with monkeypatch.context() as patched:
+        no_room(patched, RECORDS[0])
+        patched.setattr(Path, "unlink", stays)
+        settled = before_the_runtime(root, kept, "slot_a", 0)
+    assert not settled.starts and "containerd is not started" in settled.said and "Read-only" in settled.said
+    assert before_the_runtime(root, kept, "slot_a", 0) == Settled()
+    assert held(root) == ["old form", "old form"] and not list(kept.iterdir())
+
+
+def test_containerd_is_not_started_on_one_record_of_each_kind(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "updates"
+    tried(root, kept)
+    replace = Path.replace
+
+    def broken(path: Path, target: Path) -> Path:
+        if target == root / RECORDS[1]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return replace(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", broken)
+        settled = before_the_runtime(root, kept, "slot_a", 0)
+    assert not settled.starts and held(root) == ["old form", "new form"]
+    assert before_the_runtime(root, kept, "slot_a", 0) == Settled()
+    assert held(root) == ["old form", "old form"] and not list(kept.iterdir())
+
+
+def test_a_copy_of_one_that_stayed_keeps_no_container_from_starting(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "updates"
+    tried(root, kept)
+
+    monkeypatch.setattr(Path, "unlink", stays)
+    assert before_the_runtime(root, kept, "slot_b", 0) == Settled()

@@ -4,9 +4,10 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from effects.containerd.config import paths_under
@@ -66,6 +67,25 @@ def test_directories_that_a_killed_containerd_left_are_removed_and_no_others(tmp
     assert sorted(os.listdir(tasks)) == ["alive.7.1", "whole.7.1"]
     sweep(paths)
     assert sorted(os.listdir(tasks)) == ["whole.7.1"]
+
+
+def test_a_shim_whose_queue_is_full_is_there_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    paths = paths_under(tmp_path / "containerd", tmp_path / "run")
+    task = paths.state / "io.containerd.runtime.v2.task" / "capsule" / "alive.7.1"
+    task.mkdir(parents=True)
+    (task / "address").write_text(f"unix://{tmp_path}/shim")
+    with socket.socket(socket.AF_UNIX) as shim, ExitStack() as waiting:
+        shim.bind(str(tmp_path / "shim"))
+        shim.listen(0)
+        with suppress(BlockingIOError):
+            while True:
+                one = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                one.setblocking(False)
+                one.connect(str(tmp_path / "shim"))
+        sweeping = threading.Thread(target=sweep, args=(paths,), daemon=True)
+        sweeping.start()
+        sweeping.join(10)
+        assert not sweeping.is_alive() and task.exists()
 
 
 def test_a_file_system_that_is_still_there_is_not_emptied(tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from effects.containers.last_resort import LastResort
+from effects.containers import last_resort
+from effects.containers.last_resort import Ends, LastResort
+from effects.errors import StartFailed
 from tests.support.programs import running
 
 TICKS = 19
@@ -79,6 +82,45 @@ def test_everything_is_ended_and_what_is_half_made_is_passed_over(
         asked.append(name)
         return 5_000
 
-    assert asyncio.run(LastResort(tmp_path).stop_all(grace_ms)) == 1
+    assert asyncio.run(LastResort(tmp_path).stop_all(grace_ms)) == Ends(1)
     assert process.wait() == -15 and sorted(asked) == ["half", "web.one"]
-    assert asyncio.run(LastResort(tmp_path / "nothing").stop_all(grace_ms)) == 0
+    assert asyncio.run(LastResort(tmp_path / "nothing").stop_all(grace_ms)) == Ends()
+
+
+def hanging(monkeypatch: pytest.MonkeyPatch, pid: int) -> None:
+    """This process hangs in the kernel: no signal reaches it."""
+    send = signal.pidfd_send_signal
+
+    def sent(process: int, number: int) -> None:
+        if f"Pid:\t{pid}\n" not in Path(f"/proc/self/fdinfo/{process}").read_text():
+            send(process, number)
+
+    monkeypatch.setattr(signal, "pidfd_send_signal", sent)
+    monkeypatch.setattr(last_resort, "KILL_WAIT_S", 0.05)
+
+
+def test_one_that_hangs_in_the_kernel_is_told_and_holds_up_nobody_else(
+    tmp_path: Path,
+    process: "subprocess.Popen[bytes]",
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with running(["sleep", "60"]) as other:
+        container(tmp_path, "web.one.7.3", process.pid, began(process.pid))
+        container(tmp_path, "db.8.1", other.pid, began(other.pid))
+        hanging(monkeypatch, process.pid)
+        assert asyncio.run(LastResort(tmp_path).stop_all(lambda _: 50)) == Ends(1, ("web.one",))
+        assert other.wait() == -15 and process.poll() is None
+    assert "web.one.7.3 does not end although it was killed" in caplog.text
+
+
+def test_an_emergency_stop_says_so_when_one_hangs_and_the_others_end(
+    tmp_path: Path, process: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(["sleep", "60"]) as other:
+        container(tmp_path, "web.7.3", process.pid, began(process.pid))
+        container(tmp_path, "web.7.4", other.pid, began(other.pid))
+        hanging(monkeypatch, process.pid)
+        with pytest.raises(StartFailed, match="may hang in the kernel"):
+            stop(tmp_path, "web", grace_ms=50)
+        assert other.wait() == -15

@@ -135,6 +135,21 @@ def test_a_followed_log_goes_on_over_runs_and_ends_with_the_workload(tmp_path: P
     run(main)
 
 
+def test_a_log_that_cannot_be_taken_up_leaves_none_of_its_files_open(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as (made, _):
+            made.starts("web")
+            made.ends("web")
+            earlier = path_of(tmp_path / "web", made.story["web"].uid, 1, ".out")
+            earlier.unlink()
+            earlier.symlink_to(earlier)  # a damaged disk, which says no when it is read
+            made.starts("web")
+            opened = [one.resolve() for one in Path("/proc/self/fd").iterdir()]
+            assert not [path for path in opened if path.is_relative_to(tmp_path / "web")]
+
+    run(main)
+
+
 def test_what_the_runtime_copies_after_it_told_of_an_end_is_not_missed(tmp_path: Path) -> None:
     async def main() -> None:
         async with house(tmp_path) as (made, streams):

@@ -1,8 +1,10 @@
 """The pure parts of a boot: how a disk is divided, which link is chosen, what the console shows, what a crash says."""
 
+import asyncio
 import struct
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,17 +12,32 @@ from capsuled.boot.bring_up import booted_of, reserve_kib
 from capsuled.boot.console import WIDTH, Face, banner
 from capsuled.boot.disks import disk_of, partition_of
 from capsuled.boot.ends import crashes, forget, traceback_of
-from capsuled.boot.ground import Booted
+from capsuled.boot.ground import Booted, Ground
 from capsuled.boot.group import lvm_configuration, sizes
 from capsuled.boot.hostname import wanted
 from capsuled.boot.lease import Lease, resolver_text, told, written
 from capsuled.boot.links import Link, chosen, lacking
 from capsuled.boot.power import KEY_POWER, buttons, is_pressed
 from capsuled.boot.stages import API, KERNEL, Stages, before_us
+from capsuled.boot.storage import Mounted
+from capsuled.boot.system import System
+from capsuled.condition import State
+from capsuled.identity import Identity
+from capsuled.services.capsule import About
 from init.trial import DEFAULT_WINDOW_S
 from journal.events import BootStage, DaemonCrashed
 
 GIB = 1 << 30
+
+
+def test_what_the_storage_and_the_runtimes_records_have_to_tell_stands_in_info() -> None:
+    nothing: Any = None
+    mounted = Mounted(notes=("the file system of perm was damaged",))
+    system = System(Ground(nothing, nothing, Booted("slot_a"), "/dev/vda3", mounted, "0.1.0 abc"))
+    system.notes.append("containerd is not started")
+    about = About(Identity("2ad99090-a60b-4666-a937-e5842bde9915", b"k" * 32), Path("/"), State())
+    system.introduce(about)
+    assert asyncio.run(about.warnings(1.0)) == ["the file system of perm was damaged", "containerd is not started"]
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from capsuled.evidence.gathering import Places, Told, gather
-from capsuled.evidence.keeping import Keeper, kernel_lines
+from capsuled.evidence.keeping import KERNEL_BYTES, Keeper, kernel_lines
 from capsuled.evidence.last_words import BOOTS_KEPT, dumps, fired, held, marker, take
 from init.recorder import Recorder
 from journal.evidence import Evidence, FailedCheck, Loader, Mark
@@ -271,6 +272,72 @@ def test_another_life_of_the_daemon_writes_the_kernels_log_anew(machine: Machine
         os.close(reading)
         os.close(writing)
     assert machine.found().kernel == ("[    2.500000] eth0: link up",)
+
+
+def comes(machine: Machine, *lines: str, first: bool = False) -> None:
+    """The kernel says this, and the keeper has its turn."""
+    reading, writing = os.pipe2(os.O_NONBLOCK)
+    for line in lines:
+        os.write(writing, f"6,101,2500000,-;{line}\n".encode())
+    machine.keeper.turn(reading, first=first)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_of_a_kernels_log_that_is_over_its_bound_the_end_stays_before_what_came(machine: Machine) -> None:
+    machine.tentative_boot()
+    comes(machine, "the first", first=True)
+    kept, flood = (
+        machine.place / "evidence/41/kernel",
+        [f"[    3.000000] flood {number:06}" for number in range(10_000)],
+    )
+    with kept.open("a") as file:
+        file.writelines(f"{line}\n" for line in flood)
+    assert kept.stat().st_size > KERNEL_BYTES
+    comes(machine, "the driver hangs")
+    *before, last = kept.read_text().splitlines()
+    assert before == flood[-len(before) :] and last == "[    2.500000] the driver hangs"
+    assert KERNEL_BYTES // 2 - 100 < kept.stat().st_size < KERNEL_BYTES
+    comes(machine, "and is reset")
+    assert machine.found().kernel[-3:] == (flood[-1], last, "[    2.500000] and is reset")
+
+
+def test_a_first_write_that_failed_costs_what_came_until_then_and_no_more(machine: Machine) -> None:
+    machine.tentative_boot()
+    in_the_way = machine.place / "evidence/41/kernel"
+    in_the_way.mkdir()
+    comes(machine, "lost", first=True)
+    in_the_way.rmdir()
+    comes(machine, "eth0: link up")
+    comes(machine, "eth0: link down")
+    assert machine.found().kernel == ("[    2.500000] eth0: link up", "[    2.500000] eth0: link down")
+
+
+def test_the_kernels_log_is_let_go_once_nobody_reads_it_any_more(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.tentative_boot()
+    (machine.place / "no-kmsg").write_text("")
+    reading, go_on, open_still = threading.Event(), threading.Event(), list[bool]()
+
+    def turn(fd: int, first: bool) -> None:
+        reading.set()
+        assert go_on.wait(60)
+        open_still.append(Path(f"/proc/self/fd/{fd}").exists())
+
+    monkeypatch.setattr(machine.keeper, "turn", turn)
+
+    async def inside() -> None:
+        keeping = asyncio.ensure_future(machine.keeper.run(lambda: True))
+        await asyncio.to_thread(reading.wait, 60)
+        keeping.cancel()
+        await asyncio.sleep(0.05)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await keeping
+
+    asyncio.run(inside())
+    assert open_still == [True]
 
 
 def test_a_kernels_record_that_is_none_is_passed_over() -> None:

@@ -19,6 +19,7 @@ from effects.errors import (
     WrongArchitecture,
 )
 from effects.images.registry import Access
+from effects.images.registry_host import RegistryHost
 from effects.images.registry_http import HttpRegistry
 from effects.images.retries import CAP_DELAY_S, retried
 from tests.support.faulty import Fault, FaultyRegistry, faulty
@@ -123,6 +124,33 @@ def test_several_may_ask_a_registry_that_was_never_spoken_to_before() -> None:
         pins = await asyncio.gather(*(registry.resolve(f"{server.host}/{name}:1") for name in ("web", "other", "web")))
         assert [pin.index_digest == TARGET for pin in pins] == [True, False, True]
         assert server.knocks == 1
+
+    against(suite)
+
+
+def test_connections_of_an_old_password_end_with_what_is_under_way_on_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords, closed, close = ["old"], list[str](), RegistryHost.close
+
+    async def ended(host: RegistryHost) -> None:
+        closed.append(host.access.password)
+        await close(host)
+
+    monkeypatch.setattr(RegistryHost, "close", ended)
+
+    async def suite(server: FaultyRegistry, _: HttpRegistry, ref: str) -> None:
+        registry = HttpRegistry(lambda domain: Access(domain, username="alice", password=passwords[-1]))
+        async with aclosing(registry.blob(ref, BLOB, len(CONTENT), 0)) as pieces:
+            first = await anext(pieces)
+            passwords.append("new")
+            await registry.resolve(ref)
+            assert closed == []
+            assert first + b"".join([piece async for piece in pieces]) == CONTENT
+        assert closed == ["old"]
+        passwords.append("newer")
+        await registry.resolve(ref)
+        assert closed == ["old", "new"]
+        await registry.close()
+        assert closed == ["old", "new", "newer"]
 
     against(suite)
 

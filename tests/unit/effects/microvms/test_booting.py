@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from effects import held
@@ -13,7 +14,7 @@ from effects.host_paths import HostPaths
 from effects.microvms.booting import Booting
 from effects.microvms.opening import opening
 from effects.microvms.places import Places
-from effects.runs.protocol import RunSpec
+from effects.runs.protocol import MountedVolume, RunSpec
 from journal.specs import MicroVM
 from tests.support.until import until
 
@@ -69,3 +70,37 @@ def test_a_root_file_system_that_is_opened_too_late_is_let_go(tmp_path: Path, mo
         await until(lambda: found and not held.is_held(tmp_path / "root.img"))
 
     asyncio.run(inside())
+
+
+def test_a_start_that_is_given_up_leaves_no_disk_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume, opening_it, back, really = tmp_path / "data.img", threading.Event(), threading.Event(), held.opened
+    volume.touch()
+
+    def opened(path: Path, *, shared: bool) -> int:
+        if path == volume:
+            opening_it.set()
+            assert back.wait(60)
+        return really(path, shared=shared)
+
+    monkeypatch.setattr(held, "opened", opened)
+
+    async def inside() -> None:
+        booting, run = made(tmp_path)
+        run = msgspec.structs.replace(run, volumes=(MountedVolume(str(volume), "/data"),))
+        boot = await booting.prepare(run)
+        (tmp_path / "vm").mkdir(exist_ok=True)
+
+        async def start() -> None:
+            with opening() as kept:
+                await booting.open(run, boot, kept, ())
+
+        starting = asyncio.ensure_future(start())
+        await asyncio.to_thread(opening_it.wait, 60)
+        starting.cancel()
+        await asyncio.sleep(0.05)
+        back.set()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+
+    asyncio.run(inside())
+    assert not held.is_held(volume)

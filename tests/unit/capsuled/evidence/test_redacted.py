@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capsuled.evidence.seemly import CHARS, HIDDEN, LINE_CHARS, seemly, seemly_line, without_messages
+from capsuled.evidence.redacted import CHARS, HIDDEN, LINE_CHARS, redacted, redacted_line, without_messages
 
 
 @pytest.mark.parametrize(
@@ -29,18 +29,18 @@ from capsuled.evidence.seemly import CHARS, HIDDEN, LINE_CHARS, seemly, seemly_l
     ],
 )  # fmt: skip
 def test_a_line_without_what_may_be_a_secret(line: str, kept: str | None) -> None:
-    assert seemly_line(line) == (line if kept is None else kept)
+    assert redacted_line(line) == (line if kept is None else kept)
 
 
 @given(st.lists(st.text(max_size=2_000), max_size=40), st.integers(1, 9))
 def test_whatever_comes_it_is_bounded_and_can_be_printed(lines: list[str], most: int) -> None:
-    kept = seemly(lines, most)
+    kept = redacted(lines, most)
     assert len(kept) == min(most, len(lines)) or sum(map(len, kept)) + LINE_CHARS > CHARS
     assert all(len(line) <= LINE_CHARS and line.replace("\t", "").isprintable() for line in kept)
 
 
 def test_long_lines_leave_room_for_fewer() -> None:
-    kept = seemly(["x" * LINE_CHARS, *("y" * LINE_CHARS for _ in range(100))])
+    kept = redacted(["x" * LINE_CHARS, *("y" * LINE_CHARS for _ in range(100))])
     assert len(kept) == CHARS // LINE_CHARS and set(kept) == {"y" * LINE_CHARS}
 
 

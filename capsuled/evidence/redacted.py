@@ -1,6 +1,8 @@
 """Lines from a log as they may stand in the journal: so many, so long, printable, and nothing in them that looks like a
 secret. Pure.
 
+It promises more than effects/microvms/seemly.py does, which takes out nothing but what moves a cursor.
+
 Nothing of ours logs a secret; a kernel's or another program's line is nobody's promise. What is taken out is what
 follows a word such as `password=`, tokens by their form, and long runs of base64 or hexadecimal digits. Digests by
 which images, entries and certificates are known stay: they are 64 hexadecimal digits, and no secret.
@@ -33,9 +35,9 @@ _SECRETS = (
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)(?:, in (\S+)|.* in (\S+))')
 
 
-def seemly(lines: Iterable[str], most: int = LINES) -> tuple[str, ...]:
+def redacted(lines: Iterable[str], most: int = LINES) -> tuple[str, ...]:
     """The last `most` of them, as far as they fit."""
-    return newest([seemly_line(line) for line in deque(lines, most)], len)
+    return newest([redacted_line(line) for line in deque(lines, most)], len)
 
 
 def newest(them: Sequence[_T], length: Callable[[_T], int], room: int = CHARS) -> tuple[_T, ...]:
@@ -47,7 +49,7 @@ def newest(them: Sequence[_T], length: Callable[[_T], int], room: int = CHARS) -
     return tuple(them)
 
 
-def seemly_line(line: str) -> str:
+def redacted_line(line: str) -> str:
     """One of them."""
     begin = line[: 4 * LINE_CHARS].rstrip()
     text = "".join(one if one.isprintable() else "\t" if one == "\t" else f"\\x{ord(one):02x}" for one in begin)
