@@ -78,9 +78,7 @@ def _has_shim(directory: Path) -> bool:
     try:
         address = (directory / "address").read_text().removeprefix("unix://")
         with socket.socket(socket.AF_UNIX) as probe:
-            probe.setblocking(
-                False
-            )  # one that was stopped takes nobody off its queue, and the event loop is not to wait
+            probe.setblocking(False)  # one that was stopped takes nobody off its queue: nobody is to wait for that
             probe.connect(address)
     except BlockingIOError:
         return True  # its queue is full: it is there
