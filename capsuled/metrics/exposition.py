@@ -75,7 +75,7 @@ def _counter(name: str, text: str, labels: Sequence[str], rows: Iterable[Row]) -
 
 def _capsule(facts: Facts) -> Iterator[Metric]:
     labels = ("version", "capsule", "mode", "containerd")
-    about = (RELEASE, facts.short_id, "hosted", facts.containerd)
+    about = (RELEASE, facts.short_id, facts.mode, facts.containerd)
     yield _gauge("build_info", "What serves here.", labels, [(about, 1)])
     conditions = [((one.value,), float(one.value == facts.condition)) for one in Condition]
     yield _gauge("condition", "Whether the daemon may act: 1 for what it is.", ("condition",), conditions)

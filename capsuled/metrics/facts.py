@@ -38,6 +38,7 @@ class Facts(msgspec.Struct, frozen=True):
 
     machine: Machine | None
     short_id: str
+    mode: str
     condition: str
     containerd: str
     head_seq: int
@@ -97,6 +98,7 @@ class Gatherer:
         return Facts(
             machine=machine if self._readable else None,
             short_id=self._about.identity.short_id,
+            mode=self._about.mode,
             condition=self._about.condition.condition.value,
             containerd=self._about.containerd_version,
             head_seq=self._head()[0],

@@ -58,8 +58,9 @@ class MetricsServer:
         self._open: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
-    async def start(self, address: str) -> str:
-        """Listen; the address with the port that was got. Raises CannotListen."""
+    async def start(self, address: str, chosen: str = "with --metrics") -> str:
+        """Listen; the address with the port that was got. `chosen` says where another address would be. Raises
+        CannotListen."""
         host, _, port = address.rpartition(":")
         try:
             self._server = await asyncio.start_server(
@@ -71,7 +72,7 @@ class MetricsServer:
             )
         except OSError as error:
             what = f"cannot be listened on for metrics: {obstacle(address)}"
-            raise CannotListen(0, f"{what}, or choose another address with --metrics", address) from error
+            raise CannotListen(0, f"{what}, or choose another address {chosen}", address) from error
         return f"{host}:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:

@@ -61,6 +61,7 @@ def facts() -> Facts:
     return Facts(
         machine=machine,
         short_id="capsule-1234",
+        mode="hosted",
         condition="read-only",
         containerd="1.6.20",
         head_seq=42,
@@ -329,6 +330,12 @@ def test_a_driver_that_hangs_costs_its_own_figures_alone_too(
         found = house.do(gatherer(house, **{part: Hung()}).gather)
         assert [one for one, had in found.gathered.items() if not had] == [name]
     assert caplog.text.count("there was no answer within 0.2 s") == 2
+
+
+def test_the_operating_system_says_that_it_is_one(house: Standing) -> None:
+    house.house.about.mode = "os"
+    (labels,) = values(parsed(page(house.do(gatherer(house).gather))), "capsule_build_info")
+    assert "os" in labels and "hosted" not in labels
 
 
 def test_entries_and_failures_are_counted_as_they_are_written(house: Standing) -> None:
