@@ -144,13 +144,15 @@ class MetricsServer:
             return self._page
 
     async def _made(self) -> bytes | None:
+        limit = asyncio.timeout(self._bounds.page_s)
         try:
-            async with asyncio.timeout(self._bounds.page_s):
+            async with limit:
                 return await self._render()
-        except TimeoutError:
-            log.error("the figures for Prometheus took longer than %g s to make: they are left", self._bounds.page_s)
         except Exception:
-            log.exception("the figures for Prometheus could not be made")
+            if limit.expired():
+                log.error("the figures for Prometheus took longer than %g s: they are not made", self._bounds.page_s)
+            else:
+                log.exception("the figures for Prometheus could not be made")
         return None
 
 
