@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from capsuled.engine import Engine
-from capsuled.fills import Fills, fills_of
+from capsuled.fills import fills_of
 from capsuled.host import allocated_bytes
 from capsuled.metrics.tally import Tally
 from capsuled.sampler import Reading, Sampler
@@ -83,15 +83,15 @@ class Gatherer:
         """Now. A driver that fails, or does not answer within LOOK_S, costs its own figures alone; so does a guest that
         does not answer."""
         machine, disk = self._engine.machine.fork(), os.statvfs(self._about.state)
-        reading, storage = await asyncio.gather(
+        reading, pool, fills = await asyncio.gather(
             _had("what workloads use", self._sampler.reading(YOUNG_NS)),
-            _had("how full volumes are", self._storage(machine)),
+            _had("how full the storage is", self._volumes.pool()),
+            _had("how full volumes are", fills_of(self._volumes, machine.volumes.values())),
         )
-        pool, fills = (None, Fills({}, {})) if storage is None else storage
         mute = () if reading is None else [one.name for one in reading.usages.values() if not one.whole]
         if mute:
             log.warning("what workloads use cannot be told of all: no answer from the guest of %s", ", ".join(mute))
-        if fills.missing:
+        if fills is not None and fills.missing:
             log.warning("how full volumes are cannot be told of all: %s", fills.lacking())
         entries, failures = dict(self._tally.entries), dict(self._tally.failures)
         await self._engine.durable()  # of what is counted; the head is what is on the disk after it
@@ -110,16 +110,13 @@ class Gatherer:
             failures=failures,
             reading=reading,
             pool=pool,
-            fills=fills.known,
+            fills={} if fills is None else fills.known,
             # An alert on a figure is silent where the figure is missing: whoever has one hears of it here.
             gathered={
                 "usage": reading is not None and not mute,
-                "volumes": storage is not None and not fills.missing,
+                "volumes": pool is not None and fills is not None and not fills.missing,
             },
         )
-
-    async def _storage(self, machine: Machine) -> tuple[Fill, Fills]:
-        return await self._volumes.pool(), await fills_of(self._volumes, machine.volumes.values())
 
 
 async def _had(what: str, look: Awaitable[T]) -> T | None:

@@ -297,6 +297,21 @@ def test_a_volume_whose_guest_is_silent_is_missed_and_costs_no_other_its_figures
     assert "volume data: the agent in data-vm does not answer" in caplog.text
 
 
+class Busy(Guests):
+    """A storage that one command keeps busy: whoever asks for all of it stands behind that."""
+
+    async def pool(self) -> Fill:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def test_a_storage_that_is_busy_hides_no_volume_that_fills(house: Standing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("capsuled.metrics.facts.LOOK_S", 0.2)
+    holding(house, "data")
+    found = house.do(gatherer(house, volumes=Busy()).gather)
+    assert found.fills == {"data": Fill(100, 7)} and found.pool is None and not found.gathered["volumes"]
+
+
 class Mute:
     """A meter of one microVM, whose guest does not answer."""
 
