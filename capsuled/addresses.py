@@ -31,19 +31,20 @@ def parse_listen(given: Sequence[str] | None) -> Listen:
             raise ValueError("`--listen none` goes with no other --listen")
         return Listen((), asked=True)
     for address in given:
-        if not _is_address(address):
+        if not is_address(address):
             raise ValueError(f"{address!r} is no ADDRESS:PORT: say 0.0.0.0:50000, [::]:50000 or 192.0.2.7:50000")
     return Listen(tuple(given), asked=True)
 
 
 def parse_metrics(given: str) -> str:
     """From the command line: an address, or `none`, which is empty. Raises ValueError with a sentence."""
-    if given and given != "none" and not _is_address(given):
+    if given and given != "none" and not is_address(given):
         raise ValueError(f"--metrics {given!r} is no ADDRESS:PORT: say {DEFAULT_METRICS}, or --metrics alone for it")
     return "" if given == "none" else given
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether it is an ADDRESS:PORT, an IPv6 one in brackets."""
     host, _, port = text.rpartition(":")
     bracketed = host.startswith("[") or ":" not in host
     return bool(host) and bracketed and port.isdecimal() and int(port) <= 65535

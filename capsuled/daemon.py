@@ -38,6 +38,7 @@ from capsuled.layout import Layout
 from capsuled.logs.keeping import Logs
 from capsuled.machines import microvms_here, with_version
 from capsuled.memory import Snapshots, unheard
+from capsuled.metrics.by_hand import MetricsByHand
 from capsuled.name_server import NameServer
 from capsuled.power import Power
 from capsuled.readiness import tell_ready
@@ -71,7 +72,7 @@ from journal.verify import Report
 from projections.operators import HANDLERS
 
 if TYPE_CHECKING:
-    from capsuled.metrics.server import MetricsServer
+    from capsuled.metrics.serving import Endpoint
 
 _STORAGE_S = 5.0
 """For how long what an earlier life left in the storage may hold up the servers."""
@@ -280,6 +281,9 @@ async def _serve(
                 tasks.append(group.create_task(emergencies.run()))
                 tasks.append(group.create_task(seals.run()))
             if system is not None and fitted is not None:
+                by_hand = MetricsByHand(layout.by_hand / "metrics", partial(_endpoint, house))
+                about.ask(by_hand.warnings)
+                tasks.append(group.create_task(by_hand.run()))
                 adopted = partial(_adopted, doorway)
                 tasks.append(group.create_task(system.keep(engine, fitted.engine, about, layout, adopted, disk)))
             if system is not None and fitted is not None and (journal is not None or fitted.engine is not engine):
@@ -330,13 +334,20 @@ def _fitted(system: System, engine: Engine, memory: Memory, clock: Clock, about:
     return fit(system, own, clock, memory.reader, about, beside=True, keys_known=known)
 
 
-async def _metrics(house: House, settings: Settings) -> "MetricsServer | None":
-    """Where somebody may ask for them. Only then is the code for it loaded."""
+async def _metrics(house: House, settings: Settings) -> "Endpoint | None":
+    """Where somebody may ask for them."""
     if not settings.metrics:
         return None
-    from capsuled.metrics.serving import serve_metrics
+    endpoint = _endpoint(house)
+    await endpoint.start(settings.metrics)
+    return endpoint
 
-    return await serve_metrics(house, settings.metrics)
+
+def _endpoint(house: House) -> "Endpoint":
+    """Only where it is wanted is the code for it loaded."""
+    from capsuled.metrics.serving import Endpoint
+
+    return Endpoint(house)
 
 
 async def _name_backend(about: About) -> None:

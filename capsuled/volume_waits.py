@@ -8,6 +8,7 @@ from typing import NoReturn
 from capsule.v1 import volume_pb2 as pb
 from capsuled.answers import Answer, Answers
 from capsuled.engine import Engine
+from capsuled.fills import Fills, fills_of
 from capsuled.rpc import Refused, driver_status, refuse
 from capsuled.wire_volume import volume_message
 from effects.volumes.protocol import VolumeDriver
@@ -98,10 +99,22 @@ class VolumeWaits:
     async def _seen(self) -> Seen:
         return {(one.name, one.uid): one for one in await self._driver.observe()}
 
-    async def _message(self, machine: Machine, volume: Volume, seen: Seen) -> pb.Volume:
+    async def _message(self, machine: Machine, volume: Volume) -> pb.Volume:
+        """The volume as it was met, with what the storage says now. How full it is may be missing: a guest that hangs
+        keeps nobody from seeing the rest."""
+        seen, fills = await self._seen(), await fills_of(self._driver, (volume,))
+        return self._told(machine, volume, seen, fills)
+
+    async def _messages(self, machine: Machine) -> list[pb.Volume]:
+        """Of all volumes, by name."""
+        seen = await self._seen()
+        volumes = [machine.volumes[name] for name in sorted(machine.volumes)]
+        fills = await fills_of(self._driver, volumes)
+        return [self._told(machine, volume, seen, fills) for volume in volumes]
+
+    def _told(self, machine: Machine, volume: Volume, seen: Seen, fills: Fills) -> pb.Volume:
         path = self._driver.path(volume.name, volume.uid)
-        fill = await self._driver.usage(volume.name, volume.uid) if volume.holder else None
-        return volume_message(machine, volume, path, seen.get((volume.name, volume.uid)), fill)
+        return volume_message(machine, volume, path, seen.get((volume.name, volume.uid)), fills.known.get(volume.name))
 
 
 def refuse_gone(name: str) -> NoReturn:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 
 from capsuled.engine import Engine
+from capsuled.fills import fills_of
 from capsuled.insist import until_seen
 from capsuled.volume_streams import on_the_way
 from effects.errors import DriverError
@@ -162,10 +163,14 @@ class VolumeWatch:
                 seen = await self._volumes.observe()
                 self._engine.record((*found_again(machine, seen), *broken(machine, seen)), reserved=True)
             events = [filling(await self._volumes.pool(), machine.pool_filling)]
-            for volume in tuple(machine.volumes.values()):
-                fill = await self._volumes.usage(volume.name, volume.uid) if volume.holder else None
+            volumes = tuple(machine.volumes.values())
+            fills = await fills_of(self._volumes, volumes)
+            for volume in volumes:
+                fill = fills.known.get(volume.name)
                 if fill is not None:
                     events.append(filling(fill, volume.filling, volume.name, volume.uid))
+            if fills.missing:
+                log.warning("not all volumes can be measured: %s", fills.lacking())
             news = [event for event in events if event is not None]
             if self._engine.record(news, reserved=True):
                 self._told_full = False

@@ -75,12 +75,14 @@ def _counter(name: str, text: str, labels: Sequence[str], rows: Iterable[Row]) -
 
 def _capsule(facts: Facts) -> Iterator[Metric]:
     labels = ("version", "capsule", "mode", "containerd")
-    about = (RELEASE, facts.short_id, "hosted", facts.containerd)
+    about = (RELEASE, facts.short_id, facts.mode, facts.containerd)
     yield _gauge("build_info", "What serves here.", labels, [(about, 1)])
     conditions = [((one.value,), float(one.value == facts.condition)) for one in Condition]
     yield _gauge("condition", "Whether the daemon may act: 1 for what it is.", ("condition",), conditions)
     had = [((name,), float(good)) for name, good in facts.gathered.items()]
-    yield _gauge("collector_success", "Whether these figures could be had for this scrape.", ("collector",), had)
+    yield _gauge(
+        "collector_success", "Whether these figures could be had for this scrape, all of them.", ("collector",), had
+    )
     yield _gauge("state_disk_size_bytes", "The file system of the state directory.", (), [((), facts.disk_bytes)])
     yield _gauge("state_disk_available_bytes", "Left of it.", (), [((), facts.disk_left_bytes)])
     if facts.pool is not None:

@@ -1,13 +1,16 @@
 """Everything that a scrape tells of, gathered at once. What is here can be written down on another thread."""
 
+import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from capsuled.engine import Engine
+from capsuled.fills import fills_of
 from capsuled.host import allocated_bytes
 from capsuled.metrics.tally import Tally
 from capsuled.sampler import Reading, Sampler
@@ -22,15 +25,20 @@ log = logging.getLogger(__name__)
 
 YOUNG_NS = 1_000_000_000
 """Several scrapers at a time see one look at what runs."""
+LOOK_S = 5.0
+"""For what may hang. Prometheus itself waits for 10 s, unless it is told otherwise."""
+
+T = TypeVar("T")
 
 
 class Facts(msgspec.Struct, frozen=True):
     """`machine` is a fork of the state; None where the journal cannot be read, for none would be a lie. `fills` are of
     volumes that are mounted, by name. `journal_room`: None where it cannot be written.
-    `gathered`: which of what may fail was had."""
+    `gathered`: which of what may fail was had, all of it."""
 
     machine: Machine | None
     short_id: str
+    mode: str
     condition: str
     containerd: str
     head_seq: int
@@ -72,27 +80,25 @@ class Gatherer:
         engine.on_entry(self._tally.note)
 
     async def gather(self) -> Facts:
-        """Now. A driver that fails costs its own figures alone."""
+        """Now. A driver that fails, or does not answer within LOOK_S, costs its own figures alone; so does a guest that
+        does not answer."""
         machine, disk = self._engine.machine.fork(), os.statvfs(self._about.state)
-        reading, pool, fills = None, None, {}
-        gathered = {}
-        try:
-            reading = await self._sampler.reading(YOUNG_NS)
-            gathered["usage"] = True
-        except (DriverError, OSError) as error:
-            log.warning("what workloads use cannot be told: %s", error)
-            gathered["usage"] = False
-        try:
-            pool, fills = await self._volumes.pool(), await self._fills(machine)
-            gathered["volumes"] = True
-        except (DriverError, OSError) as error:
-            log.warning("how full volumes are cannot be told: %s", error)
-            gathered["volumes"] = False
+        reading, pool, fills = await asyncio.gather(
+            _had("what workloads use", self._sampler.reading(YOUNG_NS)),
+            _had("how full the storage is", self._volumes.pool()),
+            _had("how full volumes are", fills_of(self._volumes, machine.volumes.values())),
+        )
+        mute = () if reading is None else [one.name for one in reading.usages.values() if not one.whole]
+        if mute:
+            log.warning("what workloads use cannot be told of all: no answer from the guest of %s", ", ".join(mute))
+        if fills is not None and fills.missing:
+            log.warning("how full volumes are cannot be told of all: %s", fills.lacking())
         entries, failures = dict(self._tally.entries), dict(self._tally.failures)
         await self._engine.durable()  # of what is counted; the head is what is on the disk after it
         return Facts(
             machine=machine if self._readable else None,
             short_id=self._about.identity.short_id,
+            mode=self._about.mode,
             condition=self._about.condition.condition.value,
             containerd=self._about.containerd_version,
             head_seq=self._head()[0],
@@ -104,14 +110,21 @@ class Gatherer:
             failures=failures,
             reading=reading,
             pool=pool,
-            fills=fills,
-            gathered=gathered,
+            fills={} if fills is None else fills.known,
+            # An alert on a figure is silent where the figure is missing: whoever has one hears of it here.
+            gathered={
+                "usage": reading is not None and not mute,
+                "volumes": pool is not None and fills is not None and not fills.missing,
+            },
         )
 
-    async def _fills(self, machine: Machine) -> dict[str, Fill]:
-        found = {}
-        for volume in machine.volumes.values():
-            fill = await self._volumes.usage(volume.name, volume.uid) if volume.holder else None
-            if fill is not None:
-                found[volume.name] = fill
-        return found
+
+async def _had(what: str, look: Awaitable[T]) -> T | None:
+    """What it comes to; None, which is logged, for what fails or takes too long. `what` is what it finds out, in
+    words."""
+    try:
+        async with asyncio.timeout(LOOK_S):
+            return await look
+    except (DriverError, OSError) as error:  # a timeout is an OSError
+        log.warning("%s cannot be told: %s", what, str(error) or f"there was no answer within {LOOK_S:g} s")
+        return None

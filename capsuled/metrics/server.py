@@ -1,7 +1,8 @@
 """`GET /metrics` by HTTP/1.1, to whoever reaches the address: no key is asked for, so by itself only this machine does.
 
 One request a connection. A client that is slow, or sends more than a request's head, costs one of few places for a few
-seconds; however many ask, the page is made once a second at most.
+seconds. However many ask, one page is made at a time, and none while the last one is younger than a second; it has a
+few seconds to be made in, too.
 """
 
 import asyncio
@@ -25,11 +26,13 @@ Render = Callable[[], Awaitable[bytes]]
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """What a scraper may cost. `head_s` is for its whole request, `body_s` for taking the answer."""
+    """What a scraper may cost. `head_s` is for its whole request, `page_s` for making what it asked for, `body_s` for
+    taking the answer. A page is served for `fresh_s` from when it was done."""
 
     connections: int = 16
     head_bytes: int = 8 << 10
     head_s: float = 5.0
+    page_s: float = 8.0
     body_s: float = 10.0
     fresh_s: float = 1.0
 
@@ -50,13 +53,14 @@ class MetricsServer:
         self._render = render
         self._bounds = bounds
         self._turn = asyncio.Lock()
-        self._page = b""
-        self._made_at = float("-inf")
+        self._page: bytes | None = None
+        self._done_at = float("-inf")
         self._open: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
-    async def start(self, address: str) -> str:
-        """Listen; the address with the port that was got. Raises CannotListen."""
+    async def start(self, address: str, chosen: str = "with --metrics") -> str:
+        """Listen; the address with the port that was got. `chosen` says where another address would be. Raises
+        CannotListen."""
         host, _, port = address.rpartition(":")
         try:
             self._server = await asyncio.start_server(
@@ -68,7 +72,7 @@ class MetricsServer:
             )
         except OSError as error:
             what = f"cannot be listened on for metrics: {obstacle(address)}"
-            raise CannotListen(0, f"{what}, or choose another address with --metrics", address) from error
+            raise CannotListen(0, f"{what}, or choose another address {chosen}", address) from error
         return f"{host}:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
@@ -122,19 +126,34 @@ class MetricsServer:
             return Answer(404, f"the figures are at {PATH}\n".encode())
         if request.method not in (b"GET", b"HEAD"):
             return Answer(405, b"they can only be read\n", allow="GET, HEAD")
-        try:
-            return Answer(200, await self._fresh(), CONTENT_TYPE)
-        except Exception:
-            log.exception("the figures for Prometheus could not be made")
+        page = await self._fresh()
+        if page is None:
             return Answer(500, b"something went wrong inside capsuled: `capsulectl capsule logs` has the details\n")
+        return Answer(200, page, CONTENT_TYPE)
 
-    async def _fresh(self) -> bytes:
+    async def _fresh(self) -> bytes | None:
+        """The page; None where it cannot be made. Whoever comes while one is made gets that one, or that it failed: a
+        queue in which each makes their own would take up all places."""
+        now = asyncio.get_running_loop().time
+        asked_at = now()
         async with self._turn:
-            now = asyncio.get_running_loop().time()
-            if now - self._made_at >= self._bounds.fresh_s:
-                self._page = await self._render()
-                self._made_at = now
+            young = self._page is not None and now() - self._done_at < self._bounds.fresh_s
+            if not young and self._done_at < asked_at:
+                self._page = await self._made()
+                self._done_at = now()
             return self._page
+
+    async def _made(self) -> bytes | None:
+        limit = asyncio.timeout(self._bounds.page_s)
+        try:
+            async with limit:
+                return await self._render()
+        except Exception:
+            if limit.expired():
+                log.error("the figures for Prometheus took longer than %g s: they are not made", self._bounds.page_s)
+            else:
+                log.exception("the figures for Prometheus could not be made")
+        return None
 
 
 async def _request(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Request | None:

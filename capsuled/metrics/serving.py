@@ -12,28 +12,37 @@ from capsuled.metrics.server import PATH, MetricsServer
 log = logging.getLogger(__name__)
 
 
-async def serve_metrics(house: House, address: str) -> MetricsServer:
-    """Serve from now on. Raises CannotListen."""
-    gatherer = Gatherer(
-        house.engine,
-        house.sampler,
-        house.volumes,
-        house.about,
-        house.layout.journal,
-        head_of(house.memory),
-        room_of(house.memory),
-        readable=house.memory.unknown is None,
-    )
+class Endpoint:
+    """Counts what is journaled from now on, and serves once it is started."""
 
-    async def render() -> bytes:
-        return await asyncio.to_thread(_written, await gatherer.gather())
+    def __init__(self, house: House) -> None:
+        self._about = house.about
+        self._gatherer = Gatherer(
+            house.engine,
+            house.sampler,
+            house.volumes,
+            house.about,
+            house.layout.journal,
+            head_of(house.memory),
+            room_of(house.memory),
+            readable=house.memory.unknown is None,
+        )
+        self._server = MetricsServer(self._render)
 
-    server = MetricsServer(render)
-    house.about.metrics = f"http://{await server.start(address)}{PATH}"
-    log.info("figures for Prometheus at %s", house.about.metrics)
-    if not _is_loopback(address):
-        log.warning("%s asks nobody for a key: whoever reaches it can read the figures", house.about.metrics)
-    return server
+    async def start(self, address: str, chosen: str = "with --metrics") -> None:
+        """Serve from now on; `chosen` says where another address would be. Raises CannotListen, and may be called
+        again."""
+        self._about.metrics = f"http://{await self._server.start(address, chosen)}{PATH}"
+        log.info("figures for Prometheus at %s", self._about.metrics)
+        if not _is_loopback(address):
+            log.warning("%s asks nobody for a key: whoever reaches it can read the figures", self._about.metrics)
+
+    async def stop(self) -> None:
+        """Nobody is served any more, and nobody waited for."""
+        await self._server.stop()
+
+    async def _render(self) -> bytes:
+        return await asyncio.to_thread(_written, await self._gatherer.gather())
 
 
 def _written(facts: Facts) -> bytes:

@@ -223,7 +223,7 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
             refuse_gone(name)
         if made.lost:
             refuse("DATA_LOSS", "VOLUME_MISSING", f"what came for volume {name} was removed by another hand", "name")
-        return await self._message(self._engine.machine, made, await self._seen())
+        return await self._message(self._engine.machine, made)
 
 
 class _Coming:

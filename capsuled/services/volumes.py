@@ -72,19 +72,18 @@ class VolumeService(VolumeWaits, VolumeServiceServicer):
             made = replace(asked, made_bytes=asked.size_bytes)
         if made is None:
             refuse_gone(request.name)
-        return await self._message(answer.machine, made, await self._seen())
+        return await self._message(answer.machine, made)
 
     async def Get(self, request: pb.VolumeGetRequest, context: Any) -> pb.Volume:
         """As it is now."""
         volume = self._existing(request.name)
-        return await self._message(self._engine.machine, volume, await self._seen())
+        return await self._message(self._engine.machine, volume)
 
     async def List(self, request: pb.VolumeListRequest, context: Any) -> pb.VolumeListResponse:
         """All, by name, and how full the storage is."""
-        machine, pool, seen = self._engine.machine, await self._driver.pool(), await self._seen()
-        volumes = [machine.volumes[name] for name in sorted(machine.volumes)]
+        machine, pool = self._engine.machine, await self._driver.pool()
         return pb.VolumeListResponse(
-            volumes=[await self._message(machine, volume, seen) for volume in volumes],
+            volumes=await self._messages(machine),
             pool_total_bytes=pool.total_bytes,
             pool_used_bytes=pool.used_bytes,
         )

@@ -44,6 +44,8 @@ AGAIN_S = 0.5
 
 ASK_S = 10.0
 """For whoever asks without saying how long he can wait."""
+LOOK_S = 2.0
+"""For whoever looks at all there is: the slowest guest holds nobody up for longer."""
 WAY_S = 30.0
 """For an operator's own call to find its way: he may be quicker than an agent that begins."""
 MESSAGE_BYTES = 1 << 20

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 from capsule.guest.v1 import guest_pb2 as pb
 from effects.errors import DriverError, GuestFailed, NotRunning
+from effects.microvms.agent import LOOK_S
 from effects.microvms.agents import Agents
 from effects.secrets.protocol import SecretContent, SecretDirectory
 from effects.secrets.reading import contents
@@ -58,7 +59,7 @@ class MicroVMGuests:
     async def usage(self, name: str, uid: int, run: int, target: str) -> Fill | None:
         """How full the file system of the run's volume at `target` is; None when the guest does not say. Raises
         NotRunning, RuntimeUnavailable, GuestFailed."""
-        answer = await self._agents.of(name, uid, run).call("Stats", pb.StatsRequest())
+        answer = await self._agents.of(name, uid, run).call("Stats", pb.StatsRequest(), LOOK_S)
         found = (Fill(one.total_bytes, one.used_bytes) for one in answer.volumes if one.path == target)
         return next(found, None)
 

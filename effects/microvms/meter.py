@@ -12,12 +12,11 @@ from pathlib import Path
 import msgspec
 
 from capsule.guest.v1 import guest_pb2 as pb
-from effects.errors import DriverError
+from effects.errors import DriverError, NotRunning
+from effects.microvms.agent import LOOK_S
 from effects.microvms.agents import Agents
 from effects.stats.protocol import Disk, Measured, Memory, Meter, Pids, Usage
 
-ASK_S = 2.0
-"""Whoever looks at all runs waits no longer for the slowest guest."""
 _MOST = (1 << 62) - 1
 _BLOCK_BYTES = 512
 
@@ -40,8 +39,9 @@ class MicroVMMeter:
     async def _within(self, usage: Usage) -> Usage:
         try:
             said = await self._asked(usage.name, usage.uid, usage.run)
-        except DriverError:
-            return msgspec.structs.replace(usage, memory=None, pids=None, disk=None)
+        except DriverError as error:
+            ended = isinstance(error, NotRunning)
+            return msgspec.structs.replace(usage, memory=None, pids=None, disk=None, whole=ended)
         return msgspec.structs.replace(
             usage,
             memory=Memory(
@@ -56,7 +56,7 @@ class MicroVMMeter:
         )
 
     async def _asked(self, name: str, uid: int, run: int) -> pb.StatsResponse:
-        answer: pb.StatsResponse = await self._agents.of(name, uid, run).call("Stats", pb.StatsRequest(), ASK_S)
+        answer: pb.StatsResponse = await self._agents.of(name, uid, run).call("Stats", pb.StatsRequest(), LOOK_S)
         return answer
 
     async def layer_bytes(self, name: str, uid: int, revision: int) -> int | None:

@@ -62,7 +62,7 @@ class Traffic(msgspec.Struct, frozen=True):
 
 class Usage(msgspec.Struct, frozen=True):
     """What a run uses at `at_ns` (monotonic). None where this machine does not count it; `traffic` also where the run
-    has no link of its own."""
+    has no link of its own. `whole`: nothing is None for want of an answer of the run's guest."""
 
     name: str
     uid: int
@@ -73,6 +73,7 @@ class Usage(msgspec.Struct, frozen=True):
     pids: Pids | None = None
     disk: Disk | None = None
     traffic: Traffic | None = None
+    whole: bool = True
 
 
 class Meter(Protocol):

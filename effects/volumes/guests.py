@@ -21,7 +21,8 @@ class Guests(Protocol):
         ...
 
     async def usage(self, name: str, uid: int) -> Fill | None:
-        """How full its file system is; None when no guest says so."""
+        """How full its file system is; None when no guest that could say so has it. Raises DriverError when the one
+        that has it does not answer in time."""
         ...
 
 

@@ -1,15 +1,17 @@
 """The guests of attached volumes, found by who holds each: its run, and where it has the volume, as the state says."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from effects.errors import DriverError, NotRunning, RuntimeUnavailable
+from effects.errors import GuestFailed, NotRunning, RuntimeUnavailable
 from effects.recorder import Recorder
 from effects.runs import guest_protocol
 from effects.volumes.guests import silent
-from projections.phases import LIVE
+from projections.phases import LIVE, RunPhase
 from projections.storage import Fill
+
+_ANSWERS = frozenset({RunPhase.RUNNING})
 
 
 class _Place(NamedTuple):
@@ -31,7 +33,7 @@ class HolderGuests:
     @asynccontextmanager
     async def frozen(self, name: str, uid: int) -> AsyncIterator[None]:
         """See the protocol."""
-        place = self._place(name, uid)
+        place = self._place(name, uid, LIVE)
         if place is None:
             raise silent(name)
         try:
@@ -42,25 +44,31 @@ class HolderGuests:
 
     async def usage(self, name: str, uid: int) -> Fill | None:
         """See the protocol."""
-        place = self._place(name, uid)
+        # One that boots cannot answer yet, and one that ends may do so any moment: neither is waited for.
+        place = self._place(name, uid, _ANSWERS)
         if place is None:
             return None
-        with suppress(DriverError):
+        try:
             said = await self._guests.usage(*place)
-            if said is not None:
-                # A guest may say anything: no more than there can be is believed.
-                total = min(said.total_bytes, self._recorder.machine.volumes[name].size_bytes)
-                return Fill(total, min(said.used_bytes, total))
-        return None
+        except NotRunning:  # it has ended, which the state does not know yet
+            return None
+        if said is None:
+            raise GuestFailed(f"the guest of {place.name} does not say how full volume {name} is")
+        volume = self._recorder.machine.volumes.get(name)
+        if volume is None or volume.uid != uid:
+            return None
+        # A guest may say anything: no more than there can be is believed.
+        total = min(said.total_bytes, volume.size_bytes)
+        return Fill(total, min(said.used_bytes, total))
 
-    def _place(self, name: str, uid: int) -> _Place | None:
-        """Where the volume is, if a run that lives has it."""
+    def _place(self, name: str, uid: int, phases: frozenset[RunPhase]) -> _Place | None:
+        """Where the volume is, if a run in one of these phases has it."""
         machine = self._recorder.machine
         volume = machine.volumes.get(name)
         holder = None if volume is None or volume.uid != uid else machine.workloads.get(volume.holder)
         if volume is None or holder is None or holder.uid != volume.holder_uid or holder.run is None:
             return None
-        if holder.run.phase not in LIVE:
+        if holder.run.phase not in phases:
             return None
         spec = holder.run.spec or holder.spec  # it may be declared otherwise by now
         targets = (mount.mount_path for mount in spec.mounts if mount.volume_name == name)

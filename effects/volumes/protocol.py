@@ -90,7 +90,8 @@ class VolumeDriver(Protocol):
         ...
 
     async def usage(self, name: str, uid: int) -> Fill | None:
-        """How full the volume's file system is; None while it is not mounted, and no guest tells."""
+        """How full the volume's file system is; None while nobody has it open, or in a guest that boots or ends. What
+        a guest that has it does not tell is no None: that raises, and soon."""
         ...
 
     def mounts(self) -> AsyncIterator[None]:

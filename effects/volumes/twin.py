@@ -260,8 +260,10 @@ class TwinVolumes:
     async def usage(self, name: str, uid: int) -> Fill | None:
         """See the protocol."""
         volume = self._storage.volumes.get((name, uid))
-        if volume is None or not (volume.mounted or (self._held(name, uid) and not self._storage.silent)):
+        if volume is None or not (volume.mounted or self._held(name, uid)):
             return None
+        if not volume.mounted and self._storage.silent:
+            raise GuestSilent(f"the guest that has volume {name} does not answer")
         return Fill(volume.size_bytes, 0)
 
     async def pool(self) -> Fill:

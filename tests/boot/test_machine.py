@@ -175,6 +175,7 @@ def test_a_microvm_that_is_stopped_has_written_out_its_volume(machine: Booted) -
 
 def test_a_reboot_ends_in_order_and_everything_comes_back(machine: Booted) -> None:
     before = machine.data("capsule", "info")["bootId"]
+    machine.inside("echo 127.0.0.1:50001 >/perm/capsule/metrics")
     machine.good("capsule", "reboot", "--yes", "--timeout", "600", timeout=700)
     assert machine.data("capsule", "info")["bootId"] != before
     assert "serving on 0.0.0.0:50000" in machine.good("capsule", "logs", "--boot", "-1")
@@ -183,6 +184,8 @@ def test_a_reboot_ends_in_order_and_everything_comes_back(machine: Booted) -> No
     order = ["machine.end_requested", "daemon.stopped", "machine.halted", "daemon.started"]
     assert [one for one in types if one in order][-len(order) :] == order
     assert machine.good("exec", "counter", "--", "cat", "/data/ups") == "up\nup\n"
+    assert machine.data("capsule", "info")["metrics"] == "http://127.0.0.1:50001/metrics"
+    assert 'mode="os"' in machine.inside("busybox wget -qO- http://127.0.0.1:50001/metrics")
 
 
 def test_a_machine_that_lost_its_power_comes_back_whole(machine: Booted) -> None:

@@ -249,7 +249,7 @@ class MeterOfOne:
 def test_without_an_answer_a_microvm_has_no_figures_but_the_machines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("effects.microvms.meter.ASK_S", 0.1)
+    monkeypatch.setattr("effects.microvms.meter.LOOK_S", 0.1)
     layer = tmp_path / "layer"
     layer.write_bytes(bytes(8_192))
     service = guest()
@@ -258,12 +258,30 @@ def test_without_an_answer_a_microvm_has_no_figures_but_the_machines(
         service.mute = True
         meter = MicroVMMeter(MeterOfOne(), made.agents, lambda *_: layer)
         (usage,) = await meter.measure((Measured(*KEY),))
-        assert usage == Usage(*KEY, 1, cpu=Cpu(9))
+        assert usage == Usage(*KEY, 1, cpu=Cpu(9), whole=False)
         assert await meter.layer_bytes("web", 7, 7) == 8_192
         made.agents.remove(KEY)
+        (usage,) = await meter.measure((Measured(*KEY),))
+        assert usage == Usage(*KEY, 1, cpu=Cpu(9)), "it has ended: nobody is missed"
         assert await meter.layer_bytes("web", 7, 7) == 8_192
         layer.unlink()
         assert await meter.layer_bytes("web", 7, 7) is None
+
+    run(tmp_path, service, suite)
+
+
+def test_a_guest_that_hangs_holds_up_whoever_asks_how_full_its_volume_is_no_longer_than_the_meter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("effects.microvms.guests.LOOK_S", 0.1)
+    service = guest()
+
+    async def suite(made: Reached) -> None:
+        service.mute = True
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(RuntimeUnavailable, match="does not answer"):
+            await MicroVMGuests(made.agents).usage(*KEY, "/data")
+        assert asyncio.get_running_loop().time() - began < agents.ASK_S / 2
 
     run(tmp_path, service, suite)
 
@@ -420,7 +438,9 @@ def test_answers_that_are_no_messages_are_the_guests_failure_and_nobody_elses(
             with pytest.raises(GuestFailed, match="bytes that are no message"):
                 await MicroVMExecutor(made.agents).open(ExecRequest(*KEY, ("true",)))
             meter = MicroVMMeter(MeterOfOne(), made.agents, lambda *_: tmp_path / "none")
-            assert await meter.measure((Measured(*KEY),)) == (Usage(*KEY, 1, cpu=Cpu(9)),), "of the machine"
+            assert await meter.measure((Measured(*KEY),)) == (Usage(*KEY, 1, cpu=Cpu(9), whole=False),), (
+                "of the machine"
+            )
             assert not made.silent
             service.names = frozenset({"Hello"})
             made.cut()

@@ -1,5 +1,6 @@
 """What a scrape tells, read by the parser of the format's own library, and what it never tells."""
 
+import asyncio
 import re
 import time
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from capsuled.metrics.facts import Facts, Gatherer
 from capsuled.sampler import MachineUse, Reading
 from effects.errors import RuntimeUnavailable
 from effects.stats.protocol import Cpu, Disk, Memory, Pids, Traffic, Usage
-from journal.events import EffectFailed
+from effects.volumes.twin import Storage, TwinVolumes
+from journal.events import EffectFailed, VolumeApplied, VolumeMade, VolumeMounted
 from journal.release import RELEASE
 from journal.space import Room
 from journal.specs import ContainerSpec, ImagePin, Resources
@@ -59,6 +61,7 @@ def facts() -> Facts:
     return Facts(
         machine=machine,
         short_id="capsule-1234",
+        mode="hosted",
         condition="read-only",
         containerd="1.6.20",
         head_seq=42,
@@ -249,6 +252,107 @@ def test_a_driver_that_fails_costs_its_own_figures_alone(house: Standing) -> Non
         found = house.do(gatherer(house, **{part: Broken()}).gather)
         assert [name for name, had in found.gathered.items() if not had] == ["usage" if part == "sampler" else part]
         assert parsed(page(found))["capsule_journal_entries"].samples
+
+
+def holding(house: Standing, *names: str) -> None:
+    """There are these volumes, and something runs on each."""
+
+    async def happen() -> None:
+        engine = house.house.engine
+        for name in names:
+            engine.record((VolumeApplied(name, 1 << 20, created=True),))
+            uid = engine.machine.volumes[name].uid
+            engine.record((VolumeMade(name, uid, 1 << 20), VolumeMounted(name, uid, f"{name}-vm", 1)))
+
+    house.do(happen)
+
+
+class Guests(TwinVolumes):
+    """Volumes in guests, of which some are `silent`."""
+
+    def __init__(self, *silent: str) -> None:
+        super().__init__(Storage(), no_step)
+        self.silent = silent
+
+    async def usage(self, name: str, uid: int) -> Fill | None:
+        if name in self.silent:
+            raise RuntimeUnavailable(f"the agent in {name}-vm does not answer")
+        return Fill(100, 7)
+
+
+async def no_step(point: str) -> None:
+    pass
+
+
+def test_a_volume_whose_guest_is_silent_is_missed_and_costs_no_other_its_figures(
+    house: Standing, caplog: pytest.LogCaptureFixture
+) -> None:
+    holding(house, "data", "more")
+    whole = house.do(gatherer(house, volumes=Guests()).gather)
+    assert whole.gathered["volumes"] and set(whole.fills) == {"data", "more"}
+    found = house.do(gatherer(house, volumes=Guests("data")).gather)
+    assert values(parsed(page(found)), "capsule_volume_filesystem_used_bytes") == {("more",): 7}
+    assert values(parsed(page(found)), "capsule_collector_success") == {("usage",): 1, ("volumes",): 0}
+    assert found.pool is not None
+    assert "volume data: the agent in data-vm does not answer" in caplog.text
+
+
+class Busy(Guests):
+    """A storage that one command keeps busy: whoever asks for all of it stands behind that."""
+
+    async def pool(self) -> Fill:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def test_a_storage_that_is_busy_hides_no_volume_that_fills(house: Standing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("capsuled.metrics.facts.LOOK_S", 0.2)
+    holding(house, "data")
+    found = house.do(gatherer(house, volumes=Busy()).gather)
+    assert found.fills == {"data": Fill(100, 7)} and found.pool is None and not found.gathered["volumes"]
+
+
+class Mute:
+    """A meter of one microVM, whose guest does not answer."""
+
+    async def reading(self, young_ns: int) -> Reading:
+        return Reading(1, 1, MachineUse(1, 2, 3, 4, 5, 0.5), {"vm": Usage("vm", 5, 1, 1, Cpu(9), whole=False)})
+
+
+def test_a_microvm_whose_guest_is_silent_is_missed_too(house: Standing, caplog: pytest.LogCaptureFixture) -> None:
+    found = house.do(gatherer(house, sampler=Mute()).gather)
+    assert values(parsed(page(found)), "capsule_workload_cpu_seconds_total") == {("vm",): 9e-9}
+    assert found.gathered == {"usage": False, "volumes": True} and "the guest of vm" in caplog.text
+
+
+class Hung:
+    """A driver of anything, which answers nobody."""
+
+    async def reading(self, young_ns: int) -> Reading:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def pool(self) -> Fill:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def test_a_driver_that_hangs_costs_its_own_figures_alone_too(
+    house: Standing, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("capsuled.metrics.facts.LOOK_S", 0.2)
+    for part, name in (("sampler", "usage"), ("volumes", "volumes")):
+        begun = time.monotonic()
+        found = house.do(gatherer(house, **{part: Hung()}).gather)
+        assert time.monotonic() - begun < 5
+        assert [one for one, had in found.gathered.items() if not had] == [name]
+    assert caplog.text.count("there was no answer within 0.2 s") == 2
+
+
+def test_the_operating_system_says_that_it_is_one(house: Standing) -> None:
+    house.house.about.mode = "os"
+    (labels,) = values(parsed(page(house.do(gatherer(house).gather))), "capsule_build_info")
+    assert "os" in labels and "hosted" not in labels
 
 
 def test_entries_and_failures_are_counted_as_they_are_written(house: Standing) -> None:

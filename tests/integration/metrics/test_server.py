@@ -14,20 +14,21 @@ from capsuled.metrics.server import CONTENT_TYPE, Bounds, MetricsServer
 
 BODY = b"capsule_up 1\n" * 100
 GET = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n"
-BOUNDS = Bounds(connections=3, head_s=0.5, body_s=0.5, fresh_s=0.2)
+BOUNDS = Bounds(connections=3, head_s=0.5, page_s=1.0, body_s=0.5, fresh_s=0.2)
 
 
 class Page:
-    """What is served; it counts how often it was made."""
+    """What is served; it takes so long to make, and counts how often it was."""
 
     def __init__(self, body: bytes = BODY) -> None:
         self.body = body
         self.made = 0
+        self.takes_s = 0.01
         self.fault: Exception | None = None
 
     async def __call__(self) -> bytes:
         self.made += 1
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self.takes_s)
         if self.fault is not None:
             raise self.fault
         return self.body
@@ -162,11 +163,44 @@ def test_a_page_is_made_once_for_all_who_ask_at_a_time_and_anew_when_it_is_old()
         async with served(server) as port:
             answers = await asyncio.gather(*(said(port, GET) for _ in range(10)))
             assert all(one.endswith(BODY) for one in answers) and page.made == 1
-            server._made_at -= 60  # a minute passes
+            server._done_at -= 60  # a minute passes
             await said(port, GET)
             assert page.made == 2
 
     run(main)
+
+
+def test_who_asks_while_a_page_is_made_gets_that_one_however_long_it_takes() -> None:
+    async def main() -> None:
+        page = Page()
+        server = MetricsServer(page, BOUNDS)
+        page.takes_s = 2 * BOUNDS.fresh_s
+        async with served(server) as port:
+            answers = await asyncio.gather(*(said(port, GET) for _ in range(BOUNDS.connections)))
+            assert all(one.endswith(BODY) for one in answers) and page.made == 1
+            assert (await said(port, GET)).endswith(BODY) and page.made == 1, "it is as young as when it was done"
+
+    run(main)
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_a_page_that_is_never_done_or_fails_keeps_nobody_in_a_queue(
+    hangs: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        page = Page()
+        page.takes_s = 60 if hangs else BOUNDS.page_s / 2
+        page.fault = RuntimeError("secret words")
+        async with serving(page) as port:
+            begun = time.monotonic()
+            answers = await asyncio.gather(*(said(port, GET) for _ in range(BOUNDS.connections)))
+            assert time.monotonic() - begun < 2 * BOUNDS.page_s
+            assert {parts(one)[0] for one in answers} == {"HTTP/1.1 500 Internal Server Error"} and page.made == 1
+            page.takes_s, page.fault = 0.01, None
+            assert (await said(port, GET)).endswith(BODY)
+
+    run(main)
+    assert f"took longer than {BOUNDS.page_s:g} s: " in caplog.text if hangs else "could not be made" in caplog.text
 
 
 def test_a_page_that_cannot_be_made_is_said_and_the_next_one_tried(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,7 @@ from capsuled.rpc import Refused
 from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.session import CURRENT, Session
 from capsuled.volume_rollbacks import VolumeRollbacks
+from effects.errors import RuntimeUnavailable
 from effects.volumes.twin import Storage, TwinVolumes
 from journal.entry import LOCAL, SYSTEM
 from journal.errors import JournalError
@@ -47,18 +48,22 @@ class Slow(TwinVolumes):
 
 
 class Storehouse:
-    """Both services, and what the runner would journal. The storage holds up at the point `held_up`, until it `answers`."""
+    """Both services, and what the runner would journal. The storage holds up at the point `held_up`, until it `answers`;
+    `silent`: no guest says how full a volume is."""
 
     def __init__(self, house: House | None = None) -> None:
         self.house = house or House()
         self.engine = self.house.engine
         self.held_up, self.waiting, self.answers = "", 0, asyncio.Event()
+        self.silent = False
         answers, driver = Answers(self.engine, self.house.log), Slow(Storage(), self._step)
         self.volumes = VolumeService(self.engine, answers, driver)
         self.snapshots = SnapshotService(self.engine, answers, driver)
         self.rollbacks = VolumeRollbacks(self.engine, answers, driver, None, JournalError("no past here"))
 
     async def _step(self, point: str) -> None:
+        if point == "volume usage" and self.silent:
+            raise RuntimeUnavailable("the agent in web does not answer")
         if point == self.held_up:
             self.waiting += 1
             await self.answers.wait()
@@ -204,6 +209,18 @@ def test_what_is_deleted_while_it_is_looked_at_is_shown_as_it_was(point: str, li
         store.answers.set()
         assert (await asyncio.wait_for(get, 5)).uid == uid
         assert [one.uid for one in (await asyncio.wait_for(list_, 5)).volumes] == ([uid] if listed else [])
+
+    run(test)
+
+
+def test_a_guest_that_does_not_answer_costs_how_full_its_volume_is_and_nothing_else() -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        store.happens(VolumeMounted("data", store.data.uid, "web", 1))
+        store.silent = True
+        got = await store.done(store.volumes.Get, pb.VolumeGetRequest(name="data"))
+        (listed,) = (await store.done(store.volumes.List, pb.VolumeListRequest())).volumes
+        assert got == listed and (got.holder, got.size_bytes, got.fs_total_bytes) == ("web", 16 * MIB, 0)
 
     run(test)
 

@@ -6,18 +6,20 @@ import pytest
 
 from capsuled.volume_streams import IMPORT_METHOD, staged_of
 from capsuled.volume_watch import VolumeWatch
-from effects.errors import VolumeBusy
+from effects.errors import RuntimeUnavailable, VolumeBusy
 from effects.volumes.twin import Storage, TwinVolume, TwinVolumes
 from journal.events import (
     Event,
     StreamClosed,
     StreamOpened,
     VolumeApplied,
+    VolumeFilling,
     VolumeLost,
     VolumeMade,
     VolumeMounted,
     VolumeUnmounted,
 )
+from projections.storage import Fill
 from tests.unit.capsuled.test_call_ids import House
 
 MIB = 1 << 20
@@ -63,6 +65,30 @@ def test_a_measurement_tells_of_a_volume_that_is_back() -> None:
         assert not on.engine.machine.volumes["data"].lost
 
     asyncio.run(test())
+
+
+class Full(TwinVolumes):
+    """Every volume is nearly full, and says so; the guest that has the first one does not answer."""
+
+    async def usage(self, name: str, uid: int) -> Fill | None:
+        if name == "data":
+            raise RuntimeUnavailable("the agent in web does not answer")
+        return Fill(100, 99)
+
+
+def test_a_guest_that_does_not_answer_hides_no_other_volume_that_fills(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        on = Watched()
+        on.watch = VolumeWatch(on.engine, Full(on.storage, on._step), on.house.clock, frozen=False)
+        on.engine.record((VolumeApplied("more", MIB, created=True),))
+        uid = on.engine.machine.volumes["more"].uid
+        on.engine.record((VolumeMade("more", uid, MIB), VolumeMounted("more", uid, "db", 2)))
+        on.storage.volumes["more", uid] = TwinVolume(MIB, mounted=True)
+        await on.watch.measure()
+        assert [one.name for one in on.told() if isinstance(one, VolumeFilling)] == ["more"]
+
+    asyncio.run(test())
+    assert "volume data: the agent in web does not answer" in caplog.text
 
 
 def test_a_life_that_changes_nothing_thaws_and_does_nothing_else() -> None:
