@@ -26,6 +26,7 @@ LONG_WAIT_S = 900.0
 
 UNCHANGED = "Nothing was changed"
 GOES_ON = "It is tried again by itself"
+NOT_MADE = "It is not tried again until another size is asked for"
 
 Seen = dict[tuple[str, int], SeenVolume]
 

@@ -12,6 +12,7 @@ from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.volume_waits import (
     GOES_ON,
     LONG_WAIT_S,
+    NOT_MADE,
     UNCHANGED,
     WAIT_S,
     VolumeWaits,
@@ -32,7 +33,6 @@ from projections.volume_ends import Making, Taking
 from projections.volumes import running_users_of, users_of
 
 DEFAULT_BYTES = 1 << 30
-NOT_MADE = "It is not tried again until another size is asked for"
 NOTHING_LEFT = "Nothing is left of it"
 
 
