@@ -39,12 +39,14 @@ RESOLVE_TRIES = 3
 
 
 class Removal(msgspec.Struct, frozen=True):
-    """What left the cache, or would leave it."""
+    """What left the cache, or would leave it. `repeated`: the call `seq` was made before, and what left then is not
+    said here."""
 
     refs: tuple[str, ...]
     digests: tuple[str, ...]
     freed_bytes: int
     seq: int = 0
+    repeated: bool = False
 
 
 class ImageCache:
@@ -152,7 +154,7 @@ class ImageCache:
             raise Refused(outcome)
         seq = outcome.seq + 1  # the request stands right behind the call
         if outcome.repeated and seq not in self._engine.machine.leaving.values():
-            return Removal((), (), 0, outcome.seq)
+            return Removal((), (), 0, outcome.seq, repeated=True)
         done = self._done.setdefault(seq, asyncio.get_running_loop().create_future())
         self._asked.set()
         try:
@@ -167,7 +169,7 @@ class ImageCache:
                 )
             ) from None
         event = next((one for one in outcome.events if isinstance(one, ImageRemovalRequested)), ImageRemovalRequested())
-        return Removal(event.refs, event.digests, freed, outcome.seq)
+        return Removal(event.refs, event.digests, freed, outcome.seq, outcome.repeated)
 
     async def run(self) -> None:
         """Carry removals out, one after another; what fails is tried again. Then look, if names are in doubt."""
