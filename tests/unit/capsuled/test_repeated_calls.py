@@ -107,3 +107,15 @@ def test_what_left_the_image_cache_is_told_again(client: Client, monkeypatch: py
     assert (removal.names, removal.freed_bytes) == ([IMAGE], 4711)
     collected = client.twice(client.images.Collect, image_cache_pb2.ImageCollectRequest(all=True))
     assert collected.names and collected.digests and collected.freed_bytes == 4711
+
+
+def test_a_login_that_was_answered_asks_no_registry_again(client: Client) -> None:
+    login = registry_pb2.RegistryLoginRequest(host=HOST, username="ada", password="one")
+
+    def shut() -> None:
+        client.house.registries.door = "down"
+
+    assert client.twice(client.registries.Login, login, shut).seq
+    with pytest.raises(grpc.RpcError) as caught:
+        client.registries.Login(login, metadata=called("another"))
+    assert refusal(caught) == (grpc.StatusCode.UNAVAILABLE, "REGISTRY_UNREACHABLE")
