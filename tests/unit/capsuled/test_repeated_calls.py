@@ -12,7 +12,9 @@ from capsule.v1 import image_cache_pb2, registry_pb2, workload_pb2
 from capsule.v1.image_cache_pb2_grpc import ImageCacheServiceStub
 from capsule.v1.registry_pb2_grpc import RegistryServiceStub
 from capsule.v1.workload_pb2_grpc import WorkloadServiceStub
-from journal.events import WorkloadRemoved
+from capsuled.rpc import Refused
+from capsuled.terms import CALL_ID_CHARS, check_call_id
+from journal.events import CallRefused, WorkloadRemoved
 from tests.support.house import IMAGE, Standing, standing
 from tests.support.refusals import reason_of
 from tests.support.until import until
@@ -119,3 +121,33 @@ def test_a_login_that_was_answered_asks_no_registry_again(client: Client) -> Non
     with pytest.raises(grpc.RpcError) as caught:
         client.registries.Login(login, metadata=called("another"))
     assert refusal(caught) == (grpc.StatusCode.UNAVAILABLE, "REGISTRY_UNREACHABLE")
+
+
+def test_a_call_id_that_is_too_long_to_be_remembered_is_refused_before_anything_is_done(client: Client) -> None:
+    long = "x" * CALL_ID_CHARS
+    client.declare("web")
+    stop = workload_pb2.WorkloadStopRequest(name="web")
+    with pytest.raises(grpc.RpcError) as caught:
+        client.workloads.Stop(stop, metadata=called(long + "1"))
+    assert refusal(caught) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_CALL_ID")
+    assert client.house.house.engine.machine.workloads["web"].desired == "running"
+    (said,) = (event for _, event in client.house.entries() if isinstance(event, CallRefused))
+    assert (said.method, said.reason, said.fields) == ("WorkloadService.Stop", "BAD_CALL_ID", ("capsule-call-id",))
+    exec_config = workload_pb2.WorkloadExecConfig(name="web", command=["true"])
+    with pytest.raises(grpc.RpcError) as caught:
+        list(
+            client.workloads.Exec(
+                iter([workload_pb2.WorkloadExecClientMessage(config=exec_config)]), metadata=called(long + "1")
+            )
+        )
+    assert refusal(caught) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_CALL_ID")
+    assert client.workloads.Stop(stop, metadata=called(long)).seq
+
+
+@pytest.mark.parametrize("call_id", ["x" * 129, "nächste", "a\tb", "a\x7f"])
+def test_what_is_no_call_id(call_id: str) -> None:
+    with pytest.raises(Refused) as caught:
+        check_call_id(call_id)
+    assert (caught.value.refusal.code, caught.value.reason) == ("INVALID_ARGUMENT", "BAD_CALL_ID")
+    check_call_id("")
+    check_call_id(str(uuid.uuid4()))
