@@ -203,9 +203,16 @@ class ImageCache:
                 records = [record for record, at in self._engine.machine.leaving.items() if at == seq]
                 freed = await self._take_out(records, seq) if records else 0
             await self._engine.durable()
-            done = self._done.pop(seq, None)
-            if done is not None and not done.done():
-                done.set_result(freed)
+            self._tell(seq, freed)
+        # What was asked for again since left with that, and what was pushed again meanwhile stays.
+        await self._engine.durable()
+        for seq in self._done.keys() - self._engine.machine.leaving.values():
+            self._tell(seq, 0)
+
+    def _tell(self, seq: int, freed_bytes: int) -> None:
+        done = self._done.pop(seq, None)
+        if done is not None and not done.done():
+            done.set_result(freed_bytes)
 
     async def _take_out(self, records: Sequence[str], cause: int) -> int:
         freed = await self._store.remove([record for record in records if record != PARTIAL])
