@@ -1,15 +1,19 @@
 """Two words at once, and words that nobody waits for any more: each leads to one end, which the journal tells."""
 
 import asyncio
-from collections.abc import Callable
+import hashlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from capsule.v1 import capsule_pb2 as pb
 from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.rpc import Refused
+from capsuled.services.capsule import CapsuleService
+from capsuled.session import CURRENT, Session
 from capsuled.updates.level import own
 from capsuled.updates.receiving import Options
 from capsuled.updates.switching import Switch
@@ -279,3 +283,28 @@ def test_a_confirmation_that_did_not_come_about_is_not_answered_as_one_when_it_i
             await confirming(box)
 
     played(tried, act)
+
+
+def test_another_bundle_under_the_call_id_of_an_earlier_push_is_not_taken_for_that() -> None:
+    async def act(box: Box) -> None:
+        service: Any = CapsuleService(box.engine, None, None, None, box.updates)  # type: ignore[arg-type]
+        CURRENT.set(Session(ADMIN.actor, call_id="push-1"))
+
+        async def push(bundle: Bundle) -> Any:
+            data = bundle.data()
+
+            async def requests() -> AsyncIterator[pb.UpdateOSRequest]:
+                digest = hashlib.sha256(data).hexdigest()
+                yield pb.UpdateOSRequest(metadata=pb.UpdateOSMetadata(total_bytes=len(data), sha256_hex=digest))
+                yield pb.UpdateOSRequest(chunk=data)
+
+            return await service.UpdateOS(requests(), None)
+
+        one, other = (Bundle(version="0.0.3", commit=commit, built=30) for commit in ("ccc", "ddd"))
+        await push(one)
+        for bundle, reason in ((one, "REPEATED"), (other, "CALL_ID_REUSED")):
+            with pytest.raises(Refused) as told:
+                await push(bundle)
+            assert told.value.reason == reason
+
+    played(standing, act)
