@@ -1,5 +1,6 @@
 """What a call led to, told from the state right after it: the same answer whenever the call is repeated with its id."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -7,10 +8,14 @@ import msgspec
 from capsuled.caller import Caller, Keep, Outcome
 from capsuled.engine import Engine
 from capsuled.rpc import Refused
+from journal.entry import Header
 from journal.events import Event
 from projections.intents import Intent
 from projections.refusals import Refusal
 from projections.state import Machine
+
+Ends = Callable[[Header, Event], bool]
+"""Whether what a call asked for ended with this entry, well or not."""
 
 
 class Past(Protocol):
@@ -18,6 +23,11 @@ class Past(Protocol):
 
     async def after(self, call: int) -> tuple[Machine, tuple[Event, ...]]:
         """The state right after the call whose own entry is `call`, and the events that the call led to."""
+        ...
+
+    async def first(self, call: int, about: str | type[Event], ends: Ends) -> Event | None:
+        """With what the call ended whose own entry is `call`: the first entry behind it of which `ends` says so, among
+        those of the object `about`, or of that type. None while there is none. Raises JournalDamaged."""
         ...
 
 
@@ -45,6 +55,10 @@ class Answers:
         """The answer that a call with this id had; None for a new one. Raises Refused."""
         outcome = await self._engine.answered(caller)
         return None if outcome is None else await self._told(outcome)
+
+    async def end(self, answer: Answer, name: str, ends: Ends) -> Event | None:
+        """With what that ended which the call asked for of the object; None while it goes on."""
+        return await self._past.first(answer.seq, name, ends)
 
     async def _told(self, outcome: Outcome | Refusal) -> Answer:
         if isinstance(outcome, Refusal):

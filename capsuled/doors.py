@@ -17,7 +17,6 @@ from projections.refusals import Refusal, refused
 from projections.rights import may
 from projections.state import Operator
 
-CALL_ID_CHARS = 128
 LOGIN_CHARS = 64
 
 Metadata = Mapping[str, Any]
@@ -59,7 +58,7 @@ class LocalDoor:
         return Session(
             LOCAL,
             login=str(metadata.get("capsule-login", ""))[:LOGIN_CHARS],
-            call_id=str(metadata.get("capsule-call-id", ""))[:CALL_ID_CHARS],
+            call_id=str(metadata.get("capsule-call-id", "")),
         )
 
 
@@ -97,7 +96,7 @@ class NetworkDoor:
             actor,
             jti=jti,
             token_exp=expiry,
-            call_id=str(metadata.get("capsule-call-id", ""))[:CALL_ID_CHARS],
+            call_id=str(metadata.get("capsule-call-id", "")),
             lost=lambda: self._lost(actor, rule),
         )
         if not may(operator.role, rule.role):

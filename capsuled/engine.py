@@ -308,6 +308,7 @@ def _releases(intent: Intent) -> bool:
 
 _TOLD = (
     Apply
+    | Delete
     | Rollback
     | VolumeIntent
     | AddKey

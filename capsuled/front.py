@@ -240,6 +240,7 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
             workload_pb2_grpc.add_WorkloadServiceServicer_to_server,
             WorkloadService(
                 engine,
+                answers,
                 declarations,
                 house.logs,
                 house.execs,
@@ -263,7 +264,7 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
         ),
         "ImageCacheService": (
             image_cache_pb2_grpc.add_ImageCacheServiceServicer_to_server,
-            ImageCacheService(house.engine, house.cache),
+            ImageCacheService(engine, past, house.cache),
         ),
         "RegistryService": (
             registry_pb2_grpc.add_RegistryServiceServicer_to_server,

@@ -39,12 +39,14 @@ RESOLVE_TRIES = 3
 
 
 class Removal(msgspec.Struct, frozen=True):
-    """What left the cache, or would leave it."""
+    """What left the cache, or would leave it. `repeated`: the call `seq` was made before, and what left then is not
+    said here."""
 
     refs: tuple[str, ...]
     digests: tuple[str, ...]
     freed_bytes: int
     seq: int = 0
+    repeated: bool = False
 
 
 class ImageCache:
@@ -152,7 +154,7 @@ class ImageCache:
             raise Refused(outcome)
         seq = outcome.seq + 1  # the request stands right behind the call
         if outcome.repeated and seq not in self._engine.machine.leaving.values():
-            return Removal((), (), 0, outcome.seq)
+            return Removal((), (), 0, outcome.seq, repeated=True)
         done = self._done.setdefault(seq, asyncio.get_running_loop().create_future())
         self._asked.set()
         try:
@@ -167,7 +169,7 @@ class ImageCache:
                 )
             ) from None
         event = next((one for one in outcome.events if isinstance(one, ImageRemovalRequested)), ImageRemovalRequested())
-        return Removal(event.refs, event.digests, freed, outcome.seq)
+        return Removal(event.refs, event.digests, freed, outcome.seq, outcome.repeated)
 
     async def run(self) -> None:
         """Carry removals out, one after another; what fails is tried again. Then look, if names are in doubt."""
@@ -201,9 +203,16 @@ class ImageCache:
                 records = [record for record, at in self._engine.machine.leaving.items() if at == seq]
                 freed = await self._take_out(records, seq) if records else 0
             await self._engine.durable()
-            done = self._done.pop(seq, None)
-            if done is not None and not done.done():
-                done.set_result(freed)
+            self._tell(seq, freed)
+        # What was asked for again since left with that, and what was pushed again meanwhile stays.
+        await self._engine.durable()
+        for seq in self._done.keys() - self._engine.machine.leaving.values():
+            self._tell(seq, 0)
+
+    def _tell(self, seq: int, freed_bytes: int) -> None:
+        done = self._done.pop(seq, None)
+        if done is not None and not done.done():
+            done.set_result(freed_bytes)
 
     async def _take_out(self, records: Sequence[str], cause: int) -> int:
         freed = await self._store.remove([record for record in records if record != PARTIAL])

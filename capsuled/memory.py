@@ -20,7 +20,7 @@ from capsuled.beginning import beginning, check_base
 from journal.codec import BadBody, BrokenChain, UnknownMust, decode, read, read_proven
 from journal.entry import UNREADABLE, Header, MalformedEntry
 from journal.errors import ContentGone, HistoryCut, JournalBusy, JournalDamaged
-from journal.events import Event
+from journal.events import Event, type_of
 from journal.reader import LAST, Reader
 from journal.strides import STRIDE_ENTRIES, kept
 from journal.writer import Journal
@@ -31,6 +31,8 @@ from projections.views import VIEW, state_hash
 
 Leave = Callable[[int, bytes], None]
 """Takes a snapshot's entry and content."""
+Ends = Callable[[Header, Event], bool]
+"""As in answers.py, which is more than a fold in a process of its own needs."""
 Proceeds = Callable[[], None]
 """Called as something comes on that may take minutes: whoever waits for it knows that it does not hang."""
 TELLING = b"."
@@ -149,6 +151,26 @@ class Recollection:
         assert self._reader is not None, "what is remembered of a call was read"
         return await asyncio.to_thread(self._after, self._reader, call)
 
+    async def first(self, call: int, about: str | type[Event], ends: Ends) -> Event | None:
+        """See Past."""
+        assert self._reader is not None, "what is remembered of a call was read"
+        return await asyncio.to_thread(self._first, self._reader, call, about, ends)
+
+    def _first(self, reader: Reader, call: int, about: str | type[Event], ends: Ends) -> Event | None:
+        behind = (
+            reader.of_object(about, call + 1) if isinstance(about, str) else reader.of_type(type_of(about), call + 1)
+        )
+        try:
+            for stored in behind:
+                event = decode(stored)
+                if event is not None and ends(stored.header, event):
+                    return event
+        except UnknownMust:  # the state ends there, too
+            return None
+        except (BadBody, MalformedEntry) as error:
+            raise _untold(error) from error
+        return None
+
     def _after(self, reader: Reader, call: int) -> tuple[Machine, tuple[Event, ...]]:
         batch = tuple(itertools.takewhile(lambda stored: stored.header.call == call, reader.entries(call)))
         if not batch or any(stored.excised for stored in batch):
@@ -160,10 +182,14 @@ class Recollection:
         except ContentGone as gone:
             raise HistoryCut(_CUT) from gone
         except (BrokenChain, BadBody, MalformedEntry) as error:
-            raise JournalDamaged(
-                f"this call was answered before, and its answer cannot be given again: {error}. Prove the journal with "
-                "`capsulectl journal verify`"
-            ) from error
+            raise _untold(error) from error
+
+
+def _untold(error: Exception) -> JournalDamaged:
+    return JournalDamaged(
+        f"this call was answered before, and its answer cannot be given again: {error}. Prove the journal with "
+        "`capsulectl journal verify`"
+    )
 
 
 class Snapshots:

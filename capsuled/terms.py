@@ -20,7 +20,7 @@ from capsuled.limits import Limits
 from capsuled.live import LiveStreams
 from capsuled.request_stream import RequestStream
 from capsuled.roles import INSIDE, Rule
-from capsuled.rpc import Refused, abort, caller_of, status_of_error
+from capsuled.rpc import Refused, abort, caller_of, refuse, status_of_error
 from capsuled.session import ANONYMOUS, CURRENT, Session, address_of
 from capsuled.strangers import Strangers
 from journal.entry import LOCAL, Actor
@@ -28,6 +28,8 @@ from journal.errors import JournalError
 from journal.events import CallDenied
 from projections.refusals import Refusal
 from projections.rights import permit_inside
+
+CALL_ID_CHARS = 128
 
 TELLS = frozenset(
     {
@@ -145,12 +147,23 @@ class Terms:
         return self._live.silent(actor.id, self._limits)
 
     def confirm(self, method: str, session: Session, rule: Rule) -> None:
-        """Raises Denied when the caller has lost his right since he was let in (he may send his message late), and
-        JournalError when what he asks for is not known."""
+        """Raises Denied when the caller has lost his right since he was let in (he may send his message late), Refused
+        for a call id that is none, and JournalError when what he asks for is not known."""
         if (lost := session.lost()) is not None:
             raise Denied(lost, session.actor, session=session)
+        check_call_id(session.call_id)
         if self._unknown is not None and not rule.acts and method.partition("/")[0] in TELLS:
             raise self._unknown
+
+
+def check_call_id(call_id: str) -> None:
+    """Raises Refused for one that is not remembered whole: cut short it may be another call's, and that one's answer
+    would be given for this one, which is not done."""
+    if len(call_id) > CALL_ID_CHARS or not (call_id.isascii() and call_id.isprintable()):
+        words = (
+            f"a call id is at most {CALL_ID_CHARS} printable ASCII characters, as a UUID is: call again with such a one"
+        )
+        refuse("INVALID_ARGUMENT", "BAD_CALL_ID", words, "capsule-call-id")
 
 
 def name_inside(method: str, message: Any) -> str | None:

@@ -5,16 +5,20 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
+from msgspec.structs import replace
+
 from capsule.v1 import volume_pb2 as pb
-from capsuled.answers import Answer, Answers
+from capsuled.answers import Answer, Answers, Ends
 from capsuled.engine import Engine
 from capsuled.fills import Fills, fills_of
 from capsuled.rpc import Refused, driver_status, refuse
 from capsuled.wire_volume import volume_message
 from effects.volumes.protocol import VolumeDriver
+from journal.events import EffectFailed, Event, VolumeDeleteRequested, VolumeRemoved
 from projections.refusals import no_volume
 from projections.state import Machine, Snapshot, Trouble, Volume
 from projections.storage import SeenVolume
+from projections.volume_ends import Restoring
 
 WAIT_S = 25.0
 """The field CLI gives a call 30 seconds; it must hear why before it gives up."""
@@ -23,6 +27,7 @@ LONG_WAIT_S = 900.0
 
 UNCHANGED = "Nothing was changed"
 GOES_ON = "It is tried again by itself"
+NOT_MADE = "It is not tried again until another size is asked for"
 
 Seen = dict[tuple[str, int], SeenVolume]
 
@@ -75,10 +80,25 @@ class VolumeWaits:
         await self._engine.durable()  # the state may be ahead of what `changes` has waited for
         return mine
 
+    async def _ended_before(self, answer: Answer, name: str, ends: Ends) -> Event | None:
+        """With what that ended which a call asked for that is repeated; None for a new one, and while it goes on. What
+        was asked for is not what is so now: it may have been given up, and another call have got its way since."""
+        return await self._answers.end(answer, name, ends) if answer.repeated else None
+
     async def _until_restored(self, answer: Answer, name: str) -> Snapshot | None:
         """Once the content is the snapshot's, what was kept of it before; what was stopped for it is starting again."""
         volume = answer.machine.volumes[name]
         safety = snapshot_of(volume, asked_snapshot(answer))
+        match await self._ended_before(answer, name, Restoring(volume, safety).ends):
+            case None:
+                await self._restores(name, volume, safety)
+            case EffectFailed() as failed:
+                refuse_for(failed, UNCHANGED)
+            case VolumeDeleteRequested() | VolumeRemoved():
+                refuse_gone(name)
+        return safety
+
+    async def _restores(self, name: str, volume: Volume, safety: Snapshot | None) -> None:
 
         def given_up(now: Volume, trouble: Trouble) -> str:
             kept = safety is not None and is_of(trouble, "TakeSnapshot", safety.uid)
@@ -86,9 +106,8 @@ class VolumeWaits:
             return UNCHANGED if kept or mine else ""
 
         now = await self._until(name, volume.uid, lambda one: not one.restoring, LONG_WAIT_S, given_up=given_up)
-        if (now is None or now.deleting) and not answer.repeated:
+        if now is None or now.deleting:
             refuse_gone(name)
-        return safety
 
     def _existing(self, name: str) -> Volume:
         volume = self._engine.machine.volumes.get(name)
@@ -129,8 +148,13 @@ def refuse_lost(name: str) -> NoReturn:
     refuse("DATA_LOSS", "VOLUME_MISSING", message, "name")
 
 
-def refuse_for(trouble: Trouble, what_next: str) -> NoReturn:
+def refuse_for(trouble: Trouble | EffectFailed, what_next: str) -> NoReturn:
     refuse(driver_status(trouble.reason).name, trouble.reason, f"{trouble.message.rstrip('.')}. {what_next}")
+
+
+def as_made(asked: Volume) -> Volume:
+    """The volume right after a call that asked for its size, once it has that."""
+    return replace(asked, made_bytes=asked.size_bytes, staged="")
 
 
 def snapshot_of(volume: Volume | None, uid: int) -> Snapshot | None:

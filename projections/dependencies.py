@@ -18,6 +18,9 @@ MOST = 64
 
 def waits(machine: Machine, workload: Workload) -> str:
     """What the workload cannot start without now, in words; empty when nothing is missing."""
+    spec = workload.spec
+    if not (workload.depends_on or spec.mounts or spec.secrets or spec.secret_env):
+        return ""  # most need nothing, and a watch asks this of all of them after every entry
     reason = blocked(machine, workload) or _without_secrets(machine, workload)
     if reason or not workload.depends_on:
         return reason

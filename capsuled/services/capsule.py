@@ -117,7 +117,8 @@ class CapsuleService(CapsuleServiceServicer):
         first = await anext(aiter(requests), None)
         if first is None or first.WhichOneof("msg") != "metadata":
             refuse("INVALID_ARGUMENT", "NO_METADATA", "the first message of an update must be its metadata", "metadata")
-        said, caller = first.metadata, caller_of(context, "CapsuleService.UpdateOS")
+        said = first.metadata
+        caller = caller_of(context, "CapsuleService.UpdateOS", said)
         async with opened(self._updates.engine, caller, "") as stream:
             bundle = BundleStream(chunks_of(requests, stream), said.total_bytes, said.sha256_hex)
             update = await self._updates.receive(bundle, options_of(said), caller, said.stay)

@@ -10,6 +10,7 @@ from capsule.v1 import image_cache_pb2
 from capsule.v1 import image_pb2 as pb
 from capsule.v1.image_cache_pb2_grpc import ImageCacheServiceServicer
 from capsule.v1.image_pb2_grpc import ImageServiceServicer
+from capsuled.answers import Past
 from capsuled.engine import Engine
 from capsuled.image_cache import ImageCache, Removal
 from capsuled.rpc import caller_of, refuse
@@ -17,6 +18,7 @@ from capsuled.streams import OpenStream, opened
 from effects.errors import ImageMissing
 from effects.images.protocol import Announced, CachedImage, ImageStore, Progress
 from effects.images.reference import BadReference, normalise
+from journal.events import ImageRemovalRequested, ImageRemoved
 from projections.images import names_of, users
 from projections.intents import CollectImages, RemoveImage
 from projections.state import Machine
@@ -74,8 +76,9 @@ class ImageService(ImageServiceServicer):
 class ImageCacheService(ImageCacheServiceServicer):
     """See proto/capsule/v1/image_cache.proto."""
 
-    def __init__(self, engine: Engine, cache: ImageCache) -> None:
+    def __init__(self, engine: Engine, past: Past, cache: ImageCache) -> None:
         self._engine = engine
+        self._past = past
         self._cache = cache
 
     async def Pull(
@@ -118,7 +121,17 @@ class ImageCacheService(ImageCacheServiceServicer):
         caller = caller_of(context, f"ImageCacheService.{method}", request)
         if request.dry_run:
             return _removal(self._cache.would_remove(intent, caller.actor.role))
-        return _removal(await self._cache.remove(intent, caller))
+        removal = await self._cache.remove(intent, caller)
+        return _removal(await self._told_again(removal) if removal.repeated else removal)
+
+    async def _told_again(self, removal: Removal) -> Removal:
+        """What the call asked for stands right behind it, and what that freed wherever it was carried out."""
+        _, events = await self._past.after(removal.seq)
+        (asked,) = (event for event in events if isinstance(event, ImageRemovalRequested))
+        asked_at = removal.seq + 1
+        done = await self._past.first(removal.seq, ImageRemoved, lambda header, _: header.cause == asked_at)
+        freed = done.freed_bytes if isinstance(done, ImageRemoved) else 0
+        return Removal(asked.refs, asked.digests, freed, removal.seq)
 
 
 def _announced(metadata: pb.ImagePushMetadata) -> tuple[Announced, ...]:

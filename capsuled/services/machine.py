@@ -14,6 +14,7 @@ from capsuled.shortening import cut_changes
 from capsuled.wire import POLICIES, field_changes, plan_messages, workload_message
 from capsuled.wire_volume import volume_changes
 from journal.events import VolumeApplied
+from projections.dependencies import waits as waits_of
 from projections.intents import DeclaredVolume
 from projections.secrets import outdated_text
 from projections.state import Workload
@@ -75,20 +76,24 @@ class MachineService(MachineServiceServicer):
         )
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchItem]:
-        """Records are frozen, so what changed is what is not the same record any more."""
+        """Records are frozen, so what changed is what is not the same record any more, or waits for something else."""
         wanted = frozenset(request.names)
-        shown: dict[str, Workload] = {}
+        shown: dict[str, tuple[Workload, str]] = {}
         synced = False
         async for machine in self._engine.changes():
-            now = {name: one for name, one in machine.workloads.items() if not wanted or name in wanted}
+            now = {
+                name: (one, waits_of(machine, one))
+                for name, one in machine.workloads.items()
+                if not wanted or name in wanted
+            }
             seq = machine.seq
             items = [
                 pb.WatchItem(workload=workload_message(machine, one), seq=seq)
-                for name, one in sorted(now.items())
-                if shown.get(name) is not one
+                for name, (one, waits) in sorted(now.items())
+                if (before := shown.get(name)) is None or before[0] is not one or before[1] != waits
             ]
             items += [
-                pb.WatchItem(workload=workload_pb2.Workload(name=name, uid=shown[name].uid), removed=True, seq=seq)
+                pb.WatchItem(workload=workload_pb2.Workload(name=name, uid=shown[name][0].uid), removed=True, seq=seq)
                 for name in sorted(shown.keys() - now.keys())
             ]
             shown = now

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from capsule.v1 import registry_pb2 as pb
 from capsule.v1.registry_pb2_grpc import RegistryServiceServicer
-from capsuled.caller import Keep, Outcome
+from capsuled.caller import Caller, Keep, Outcome
 from capsuled.engine import Engine
 from capsuled.registries import sealed_text
 from capsuled.rpc import Refused, caller_of, refuse
@@ -44,9 +44,6 @@ class RegistryService(RegistryServiceServicer):
     async def Login(self, request: pb.RegistryLoginRequest, context: Any) -> pb.RegistryLoginResponse:
         """Tried, sealed, then journaled."""
         _check(request)
-        access = Access(request.host, request.username, request.password, request.ca_pem, request.plain_http)
-        if not request.unchecked:
-            await self._registry.check(access)
         text = sealed_text(request.host, request.username, request.password) if request.username else ""
         intent = ConfigureRegistry(
             host=request.host,
@@ -56,20 +53,26 @@ class RegistryService(RegistryServiceServicer):
             ca_bytes=len(request.ca_pem.encode()),
             plain_http=request.plain_http,
         )
+        # The hash of a call's arguments stands in the journal: here of the sealed value's name, not of the value.
+        bare = pb.RegistryLoginRequest(host=intent.host, username=intent.username, password=intent.secret)
+        bare.MergeFrom(pb.RegistryLoginRequest(ca_pem=intent.ca, plain_http=intent.plain_http))
+        caller = caller_of(context, "RegistryService.Login", bare)
+        # A call that was answered before is not tried anew: the registry may be away by now, or the password another.
+        if not request.unchecked and await self._engine.answered(caller) is None:
+            access = Access(request.host, request.username, request.password, request.ca_pem, request.plain_http)
+            await self._registry.check(access)
 
         @asynccontextmanager
         async def keep() -> AsyncIterator[None]:
             async with self._vault.kept([value for value in (text, request.ca_pem) if value]):
                 yield
 
-        # The hash of a call's arguments stands in the journal: here of the sealed value's name, not of the value.
-        bare = pb.RegistryLoginRequest(host=intent.host, username=intent.username, password=intent.secret)
-        bare.MergeFrom(pb.RegistryLoginRequest(ca_pem=intent.ca, plain_http=intent.plain_http))
-        return pb.RegistryLoginResponse(seq=(await self._call(intent, context, "Login", bare, keep)).seq)
+        return pb.RegistryLoginResponse(seq=(await self._call(intent, caller, keep)).seq)
 
     async def Logout(self, request: pb.RegistryLogoutRequest, context: Any) -> pb.RegistryLogoutResponse:
         """The sealed values go once their registry is forgotten, durably."""
-        outcome = await self._call(ForgetRegistry(request.host), context, "Logout", request)
+        caller = caller_of(context, "RegistryService.Logout", request)
+        outcome = await self._call(ForgetRegistry(request.host), caller)
         return pb.RegistryLogoutResponse(seq=outcome.seq)
 
     async def List(self, request: pb.RegistryListRequest, context: Any) -> pb.RegistryListResponse:
@@ -78,14 +81,9 @@ class RegistryService(RegistryServiceServicer):
         return pb.RegistryListResponse(registries=[registry_message(one) for _, one in sorted(known.items())])
 
     async def _call(
-        self,
-        intent: ConfigureRegistry | ForgetRegistry,
-        context: Any,
-        method: str,
-        request: Any,
-        keep: Keep | None = None,
+        self, intent: ConfigureRegistry | ForgetRegistry, caller: Caller, keep: Keep | None = None
     ) -> Outcome:
-        outcome = await self._engine.call(intent, caller_of(context, f"RegistryService.{method}", request), keep)
+        outcome = await self._engine.call(intent, caller, keep)
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
         await self._seals.sweep()

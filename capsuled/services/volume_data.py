@@ -19,7 +19,16 @@ from capsuled.engine import Engine
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.streams import OpenStream, opened
 from capsuled.volume_streams import EXPORT_METHOD, IMPORT_METHOD, label_of, staged_of
-from capsuled.volume_waits import LONG_WAIT_S, WAIT_S, VolumeWaits, refuse_gone, snapshot_of
+from capsuled.volume_waits import (
+    LONG_WAIT_S,
+    NOT_MADE,
+    WAIT_S,
+    VolumeWaits,
+    as_made,
+    refuse_for,
+    refuse_gone,
+    snapshot_of,
+)
 from copies.volume_file import BadVolumeFile, Title, Unpacking, packed
 from effects.errors import DriverError
 from effects.unbroken import to_its_end
@@ -27,11 +36,12 @@ from effects.volumes.conditions import translated
 from effects.volumes.protocol import Staging, VolumeDriver, VolumePorter
 from journal.entry import SYSTEM
 from journal.errors import JournalError
-from journal.events import SnapshotDeleteRequested
+from journal.events import EffectFailed, SnapshotDeleteRequested, VolumeApplied, VolumeMade, VolumeRemoved
 from journal.release import RELEASE
 from projections import intents
 from projections.refusals import Refusal
 from projections.state import Snapshot, Volume
+from projections.volume_ends import Making
 
 CHUNK_BYTES = 256 << 10
 CANCELLED_S = 0.1
@@ -123,11 +133,14 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
     # --- in ------------------------------------------------------------------------------------------------------
 
     async def Import(self, requests: AsyncIterator[pb.VolumeImportRequest], context: Any) -> pb.Volume:
-        """Answers when the volume is there."""
+        """Answers when the volume is there. Of a call that is repeated nothing is received a second time."""
         first = await anext(aiter(requests), None)
         if first is None or first.WhichOneof("msg") != "metadata":
             refuse("INVALID_ARGUMENT", "NO_METADATA", "the first message of an import must be its metadata", "metadata")
-        caller, metadata = caller_of(context, IMPORT_METHOD), first.metadata
+        metadata = first.metadata
+        caller = caller_of(context, IMPORT_METHOD, metadata)
+        if (given := await self._answers.given(caller)) is not None:
+            return await self._appears(given)
         async with opened(self._engine, caller, metadata.name) as stream:
             coming = _Coming(staged_of(stream.seq), metadata.name)
             try:
@@ -141,7 +154,7 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
                 answer = await self._answers.call(intent, caller)
             finally:
                 await to_its_end(self._put_away(coming))
-            return await self._appears(coming, answer)
+            return await self._appears(answer, coming)
 
     async def _comes(
         self,
@@ -214,15 +227,25 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
         assert coming.staging is not None
         return coming.staging
 
-    async def _appears(self, coming: "_Coming", answer: Answer) -> pb.Volume:
-        name = coming.name
-        uid = answer.machine.volumes[name].uid
-        made = await self._until(name, uid, lambda one: bool(one.made_bytes) or one.lost, WAIT_S)
+    async def _appears(self, answer: Answer, coming: "_Coming | None" = None) -> pb.Volume:
+        """`coming` is None where nothing has come, for the call is repeated."""
+        (applied,) = (event for event in answer.events if isinstance(event, VolumeApplied))
+        asked = answer.machine.volumes[applied.name]
+        match await self._ended_before(answer, asked.name, Making(asked).ends):
+            case VolumeMade():
+                return await self._message(answer.machine, as_made(asked))
+            case EffectFailed() as failed:
+                refuse_for(failed, NOT_MADE)
+            case VolumeRemoved():
+                refuse_gone(asked.name)
+        made = await self._until(asked.name, asked.uid, lambda one: bool(one.made_bytes) or one.lost, WAIT_S)
         if made is None:
-            await to_its_end(self._put_away(coming))
-            refuse_gone(name)
+            if coming is not None:
+                await to_its_end(self._put_away(coming))
+            refuse_gone(asked.name)
         if made.lost:
-            refuse("DATA_LOSS", "VOLUME_MISSING", f"what came for volume {name} was removed by another hand", "name")
+            message = f"what came for volume {asked.name} was removed by another hand"
+            refuse("DATA_LOSS", "VOLUME_MISSING", message, "name")
         return await self._message(self._engine.machine, made)
 
 

@@ -1,6 +1,6 @@
 """VolumeService and SnapshotService: calls are journaled first, then waited for until the storage has done them."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
@@ -12,23 +12,27 @@ from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.volume_waits import (
     GOES_ON,
     LONG_WAIT_S,
+    NOT_MADE,
     UNCHANGED,
     WAIT_S,
     VolumeWaits,
+    as_made,
     asked_snapshot,
     is_of,
     label_now,
+    refuse_for,
     refuse_gone,
     snapshot_of,
 )
 from capsuled.wire_volume import snapshot_message
 from journal.entry import SYSTEM
+from journal.events import EffectFailed, Event, SnapshotTaken, VolumeApplied, VolumeMade, VolumeRemoved
 from projections import intents
 from projections.state import Trouble, Volume
+from projections.volume_ends import Making, Taking
 from projections.volumes import running_users_of, users_of
 
 DEFAULT_BYTES = 1 << 30
-NOT_MADE = "It is not tried again until another size is asked for"
 NOTHING_LEFT = "Nothing is left of it"
 
 
@@ -60,6 +64,8 @@ class VolumeService(VolumeWaits, VolumeServiceServicer):
 
     async def _made(self, answer: Answer, request: Any, what_next: str = GOES_ON, unmade: str = NOT_MADE) -> pb.Volume:
         asked = answer.machine.volumes[request.name]
+        if answer.repeated and _is_made(asked):
+            return await self._message(answer.machine, asked)
 
         def given_up(now: Volume, trouble: Trouble) -> str:
             mine = (trouble.effect, trouble.size_bytes) == ("EnsureVolume", asked.size_bytes)
@@ -67,12 +73,20 @@ class VolumeService(VolumeWaits, VolumeServiceServicer):
                 return ""
             return UNCHANGED if now.made_bytes else unmade
 
-        made = await self._until(request.name, asked.uid, _is_made, WAIT_S, given_up=given_up, what_next=what_next)
-        if answer.repeated:
-            made = replace(asked, made_bytes=asked.size_bytes)
-        if made is None:
-            refuse_gone(request.name)
-        return await self._message(answer.machine, made)
+        def is_over(now: Volume) -> bool:
+            return _is_made(now) or now.size_bytes < asked.size_bytes
+
+        making = Making(asked)
+        end = await self._ended_before(answer, request.name, making.ends)
+        if end is None:
+            now = await self._until(request.name, asked.uid, is_over, WAIT_S, given_up=given_up, what_next=what_next)
+            if now is not None and now.size_bytes >= asked.size_bytes:
+                return await self._message(answer.machine, now)
+            making = Making(asked)
+            end = await self._answers.end(answer, request.name, making.ends)
+        if not isinstance(end, VolumeMade):
+            _refuse_unmade(asked, end, making.failure, unmade)
+        return await self._message(answer.machine, as_made(asked))
 
     async def Get(self, request: pb.VolumeGetRequest, context: Any) -> pb.Volume:
         """As it is now."""
@@ -116,23 +130,26 @@ class SnapshotService(VolumeWaits, SnapshotServiceServicer):
             intents.TakeSnapshot(request.volume, request.name or label_now("snap")), caller
         )
         volume, uid = answer.machine.volumes[request.volume], asked_snapshot(answer)
-        now = await self._until(
-            request.volume,
-            volume.uid,
-            lambda one: _has_taken(one, uid),
-            LONG_WAIT_S,
-            given_up=lambda _, trouble: UNCHANGED if is_of(trouble, "TakeSnapshot", uid) else "",
-        )
-        taken = snapshot_of(now, uid)
-        if taken is None and answer.repeated:
-            asked = snapshot_of(volume, uid)
-            taken = None if asked is None else replace(asked, taken=True)
-        if taken is None:
-            message = (
-                f"the snapshot was deleted from volume {request.volume}, or had no room, while this call waited "
-                f"for it: `capsulectl history {request.volume}` says which"
+        asked, taking = snapshot_of(volume, uid), Taking(volume.uid, uid)
+        assert asked is not None, "it is of this call"
+        end = await self._ended_before(answer, request.volume, taking.ends)
+        if end is None:
+            await self._until(
+                request.volume,
+                volume.uid,
+                lambda one: _has_taken(one, uid),
+                LONG_WAIT_S,
+                given_up=lambda _, trouble: UNCHANGED if is_of(trouble, "TakeSnapshot", uid) else "",
             )
-            refuse("ABORTED", "DELETED", message, "name")
+            end = await self._answers.end(answer, request.volume, taking.ends)
+        match end:
+            case SnapshotTaken():
+                taken = replace(asked, taken=True, size_bytes=end.size_bytes, method=end.method)
+            case EffectFailed():
+                refuse_for(end, UNCHANGED)
+            case _:
+                message = f"the snapshot was deleted from volume {request.volume} before it was taken"
+                refuse("ABORTED", "DELETED", message, "name")
         return snapshot_message(volume, taken, (await self._seen()).get((volume.name, volume.uid)))
 
     async def List(self, request: pb.SnapshotListRequest, context: Any) -> pb.SnapshotListResponse:
@@ -166,11 +183,28 @@ class SnapshotService(VolumeWaits, SnapshotServiceServicer):
         volume = answer.machine.volumes[request.volume]
         leaving = {one.uid for one in volume.snapshots if one.label == request.name and one.leaving}
         await self._until(request.volume, volume.uid, lambda one: not _has(one, leaving), WAIT_S)
-        return pb.SnapshotDeleteResponse(absent=not leaving and not answer.repeated)
+        return pb.SnapshotDeleteResponse(absent=not leaving)
 
 
 def _is_made(volume: Volume) -> bool:
     return volume.made_bytes >= volume.size_bytes
+
+
+def _refuse_unmade(asked: Volume, end: Event | None, failure: EffectFailed | None, unmade: str) -> NoReturn:
+    """What was asked for is not there, and will not be: it ended with `end`, and `failure` stood in its way last."""
+    match end:
+        case EffectFailed():
+            refuse_for(end, UNCHANGED if asked.made_bytes else unmade)
+        case VolumeApplied():
+            message = (
+                f"volume {asked.name} was not made with {asked.size_bytes >> 20} MiB: a smaller size was asked for "
+                f"before it was there. `capsulectl volume get {asked.name}` shows what it has; resize it again"
+            )
+            refuse("ABORTED", "NOT_MADE", message, "size")
+        case VolumeRemoved() if failure is not None and not asked.made_bytes:
+            refuse_for(failure, NOTHING_LEFT)
+        case _:
+            refuse_gone(asked.name)
 
 
 def _has(volume: Volume, uids: set[int]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from capsule.v1 import workload_pb2 as pb
 from capsule.v1.workload_pb2_grpc import WorkloadServiceServicer
+from capsuled.answers import Answers
 from capsuled.caller import Outcome
 from capsuled.copy_streams import CopyStreams, Requests
 from capsuled.declare import Declarations
@@ -35,6 +36,7 @@ class WorkloadService(WorkloadServiceServicer):
     def __init__(
         self,
         engine: Engine,
+        answers: Answers,
         declarations: Declarations,
         logs: Logs,
         execs: ExecStreams,
@@ -44,6 +46,7 @@ class WorkloadService(WorkloadServiceServicer):
         making: Callable[[], str],
     ) -> None:
         self._engine = engine
+        self._answers = answers
         self._declarations = declarations
         self._logs = logs
         self._execs = execs
@@ -93,17 +96,17 @@ class WorkloadService(WorkloadServiceServicer):
 
     async def Delete(self, request: pb.WorkloadDeleteRequest, context: Any) -> pb.WorkloadDeleteResponse:
         """Answers when nothing is left."""
+        intent = intents.Delete(request.name, _expected(request))
         if request.dry_run:
-            return pb.WorkloadDeleteResponse(
-                plan=plan_messages(self._planned(intents.Delete(request.name, _expected(request)), context))
-            )
-        outcome = await self._call(intents.Delete(request.name, _expected(request)), context, "Delete", request)
-        workload = self._engine.machine.workloads.get(request.name)
+            absent = request.name not in self._engine.machine.workloads
+            return pb.WorkloadDeleteResponse(plan=plan_messages(self._planned(intent, context)), absent=absent)
+        answer = await self._answers.call(intent, caller_of(context, "WorkloadService.Delete", request))
         # A repeated call may meet a later workload of the same name, which nobody asked to delete.
-        if workload is not None and workload.desired == "deleting":
+        leaving = answer.machine.workloads.get(request.name)
+        if leaving is not None:
             try:
                 async with asyncio.timeout(DELETE_WAIT_S):
-                    await self._engine.gone(request.name, workload.uid)
+                    await self._engine.gone(request.name, leaving.uid)
             except TimeoutError:
                 refuse(
                     "DEADLINE_EXCEEDED",
@@ -111,9 +114,7 @@ class WorkloadService(WorkloadServiceServicer):
                     f"{request.name} is not gone yet; it will be, as soon as its process ends and the runtime lets go. "
                     f"`capsulectl workload get {request.name}` shows how far it is",
                 )
-        return pb.WorkloadDeleteResponse(
-            seq=outcome.seq, absent=workload is None and not (outcome.events or outcome.repeated)
-        )
+        return pb.WorkloadDeleteResponse(seq=answer.seq, absent=leaving is None)
 
     async def Stop(self, request: pb.WorkloadStopRequest, context: Any) -> pb.WorkloadStopResponse:
         """Remembered over reboots; with a journal that cannot write, an emergency stop that is not."""

@@ -27,7 +27,7 @@ from projections.state import Update
 from projections.update_admission import unread
 from projections.update_intents import ConfirmUpdate, Level, RollBackUpdate, System
 from projections.update_phases import UpdatePhase
-from projections.updates import current, fallback, on_trial
+from projections.updates import current, fallback
 
 log = logging.getLogger(__name__)
 
@@ -95,13 +95,17 @@ class Updates:
         return update
 
     async def confirm(self, caller: Caller) -> Update:
-        """What runs stays; returns once the boot loader has it so. Raises Refused."""
+        """What runs stays; returns once the boot loader has it so. Raises Refused. A call that is repeated tells of the
+        update that it was about, whatever has become of that and whichever came after it."""
         outcome = await self._engine.call(ConfirmUpdate(), caller)
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
-        update = on_trial(self._engine.machine)
+        update = self._newest(outcome.seq)
         if update is None:
-            return self._last()
+            words = (
+                "the update that this call confirmed is not remembered: `capsulectl history` tells what became of it"
+            )
+            raise Refused(Refusal("FAILED_PRECONDITION", "NOT_REMEMBERED", words))
         try:
             async with asyncio.timeout(CONFIRM_WAIT_S):
                 found = await self._decided(update.uid)
@@ -112,6 +116,8 @@ class Updates:
             raise Refused(Refusal("DEADLINE_EXCEEDED", "NOT_CONFIRMED", words)) from None
         if found.phase is not UpdatePhase.CONFIRMED:
             words = f"update {update.uid} goes back: it was not confirmed before its time was over"
+            if found.phase is not UpdatePhase.RETURNING:
+                words = f"update {update.uid} was over before it was confirmed: `capsulectl update history` says why"
             raise Refused(Refusal("FAILED_PRECONDITION", "RETURNS", words))
         return found
 
@@ -202,6 +208,10 @@ class Updates:
         ):
             if await self._slots.read_back(slot, member, size) != digest:
                 raise SlotFailed(f"{member} in {slot} is not what was written there: the disk is failing")
+
+    def _newest(self, seq: int) -> Update | None:
+        """The newest that had begun by entry `seq`: no other begins while one is on trial."""
+        return next((one for one in reversed(self._engine.machine.updates.values()) if one.uid <= seq), None)
 
     def _last(self) -> Update:
         return next(reversed(self._engine.machine.updates.values()))

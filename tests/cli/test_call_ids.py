@@ -109,3 +109,22 @@ def test_calls_on_volumes_are_answered_again_as_they_were(capsule: Daemon, chann
     volumes.Delete(delete, metadata=called("delete-volume"), timeout=10)
     capsule.good("volume", "get", "repeated")
     capsule.good("volume", "delete", "repeated", "--yes")
+
+
+def test_what_could_not_be_made_is_refused_again_as_it_was(capsule: Daemon, channel: grpc.Channel) -> None:
+    volumes: Any = volume_pb2_grpc.VolumeServiceStub(channel)
+    huge = 1 << 30  # MiB: more than any disk has
+    told = []
+    for _ in range(2):
+        with pytest.raises(grpc.RpcError) as caught:
+            volumes.Create(volume_pb2.VolumeCreateRequest(name="huge", size_mib=huge), metadata=called("huge-1"))
+        told.append((caught.value.code(), caught.value.details()))
+    assert told[0] == told[1] and told[0][0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+    capsule.good("volume", "create", "small", "16MiB")
+    grow = volume_pb2.VolumeResizeRequest(name="small", new_size_mib=huge)
+    for _ in range(2):
+        with pytest.raises(grpc.RpcError) as caught:
+            volumes.Resize(grow, metadata=called("grow-1"))
+        assert "Nothing was changed" in str(caught.value.details())
+        volumes.Resize(volume_pb2.VolumeResizeRequest(name="small", new_size_mib=32))
+    capsule.good("volume", "delete", "small", "--yes")

@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from stat import S_IFREG
 
 import pytest
+from msgspec import to_builtins
 
 from capsule.v1 import workload_pb2 as pb
-from capsuled.answers import Answers
+from capsuled.answers import Answers, Ends
 from capsuled.caller import Caller, Outcome
 from capsuled.declare import Declarations
 from capsuled.engine import Engine
@@ -19,6 +20,7 @@ from effects.images.registry_twin import NOWHERE
 from effects.images.twin import CacheWorld, TwinImages
 from journal.entry import LOCAL, Actor, Header, genesis
 from journal.events import CallAccepted, Event
+from journal.reader import objects_of
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
 from projections.fold import fold
 from projections.intents import DEFAULT_SUBNET, Delete, Start, Stop
@@ -72,6 +74,14 @@ class Ledger:
             if header.seq > call:
                 events.append(event)
         return machine, tuple(events)
+
+    async def first(self, call: int, about: str | type[Event], ends: Ends) -> Event | None:
+        """See capsuled.answers.Past."""
+        for header, event in self.entries:
+            named = event.__class__ is about or about in objects_of(to_builtins(event))
+            if header.seq > call and named and ends(header, event):
+                return event
+        return None
 
 
 class House:

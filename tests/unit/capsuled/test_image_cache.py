@@ -5,11 +5,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.image_cache import ImageCache
 from effects.images.registry_twin import Registries, TwinRegistry
 from effects.images.twin import CacheWorld, TwinImages
+from journal.entry import LOCAL
 from journal.events import ImageFound, ImageLost, ImageRemovalRequested, ImageRemoved
+from projections.intents import CollectImages, RemoveImage
 from tests.support.clock import HandClock
 from tests.support.slow_log import SlowLog
 from tests.support.story import OTHER_PIN, PIN, Story
@@ -104,5 +107,29 @@ def test_what_another_hand_took_while_the_journal_was_full_is_told_once_it_is_no
         box.log.full = False
         await until(lambda: len(box.log.of(ImageLost)) > told)
         following.cancel()
+
+    played(act)
+
+
+def test_who_removes_what_another_removes_just_now_waits_no_longer_than_that() -> None:
+    async def act(box: Box) -> None:
+        await box.cache.look()
+        (digest, *_) = box.engine.machine.cached
+        at_work, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def held_up(point: str) -> None:
+            at_work.set()
+            await goes_on.wait()
+
+        box.at_the_cache = held_up
+        removing = [
+            asyncio.ensure_future(box.cache.remove(intent, Caller(LOCAL, "Remove")))
+            for intent in (RemoveImage(digest), CollectImages(), RemoveImage(digest))
+        ]
+        await at_work.wait()
+        goes_on.set()
+        for one in removing:
+            assert digest in (await one).digests
+        assert digest not in box.world.records
 
     played(act)

@@ -1,15 +1,19 @@
 """Two words at once, and words that nobody waits for any more: each leads to one end, which the journal tells."""
 
 import asyncio
-from collections.abc import Callable
+import hashlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from capsule.v1 import capsule_pb2 as pb
 from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.rpc import Refused
+from capsuled.services.capsule import CapsuleService
+from capsuled.session import CURRENT, Session
 from capsuled.updates.level import own
 from capsuled.updates.receiving import Options
 from capsuled.updates.switching import Switch
@@ -22,8 +26,11 @@ from journal.events import (
     BootStarted,
     UpdateArmed,
     UpdateArming,
+    UpdateConfirmed,
     UpdateDisarmed,
     UpdateKeyEnrolled,
+    UpdateReturning,
+    UpdateRolledBack,
     UpdateStaged,
     UpdateStagingFailed,
 )
@@ -236,3 +243,68 @@ def test_who_confirms_hears_why_it_takes_long_before_a_client_of_the_field_gives
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         begun = runner.get_loop().time()
         assert runner.run(act()) - begun < FIELD_PATIENCE_S
+
+
+def confirming(box: Box) -> "asyncio.Future[Any]":
+    return asyncio.ensure_future(
+        box.updates.confirm(replace(ADMIN, method="CapsuleService.UpdateConfirm", call_id="confirm-1"))
+    )
+
+
+def test_a_confirmation_that_is_said_again_tells_of_its_own_update_whichever_came_after_it() -> None:
+    async def act(box: Box) -> None:
+        first = confirming(box)
+        await until(lambda: box.phase is UpdatePhase.CONFIRMING)
+        box.engine.record((UpdateConfirmed(uid_of(box), "slot_b"),))
+        uid = (await first).uid
+        assert (await confirming(box)).uid == uid
+        later = (await box.push()).uid
+        assert later != uid and (await confirming(box)).uid == uid, "another waits for its boot"
+        box.engine.record((BootStarted("slot_a", "slot_b", "0.0.3 ccc", tentative=True, uid=later),))
+        assert box.phase is UpdatePhase.TENTATIVE and (await confirming(box)).uid == uid, "another is on trial"
+
+    played(tried, act)
+
+
+@pytest.mark.parametrize("ended", ["goes back", "was over before it was confirmed"])
+def test_a_confirmation_that_did_not_come_about_is_not_answered_as_one_when_it_is_said_again(ended: str) -> None:
+    async def act(box: Box) -> None:
+        first = confirming(box)
+        await until(lambda: box.phase is UpdatePhase.CONFIRMING)
+        box.engine.record((UpdateReturning(uid_of(box), "not-confirmed"),))
+        if ended != "goes back":
+            box.engine.record((UpdateRolledBack(uid_of(box), "not-confirmed", "", "certain"),))
+        for call in (first, confirming(box)):
+            with pytest.raises(Refused, match=f"update {uid_of(box)} {ended}") as told:
+                await call
+            assert (told.value.refusal.code, told.value.reason) == ("FAILED_PRECONDITION", "RETURNS")
+        box.engine.machine.updates.clear()
+        with pytest.raises(Refused, match="not remembered"):
+            await confirming(box)
+
+    played(tried, act)
+
+
+def test_another_bundle_under_the_call_id_of_an_earlier_push_is_not_taken_for_that() -> None:
+    async def act(box: Box) -> None:
+        service: Any = CapsuleService(box.engine, None, None, None, box.updates)  # type: ignore[arg-type]
+        CURRENT.set(Session(ADMIN.actor, call_id="push-1"))
+
+        async def push(bundle: Bundle) -> Any:
+            data = bundle.data()
+
+            async def requests() -> AsyncIterator[pb.UpdateOSRequest]:
+                digest = hashlib.sha256(data).hexdigest()
+                yield pb.UpdateOSRequest(metadata=pb.UpdateOSMetadata(total_bytes=len(data), sha256_hex=digest))
+                yield pb.UpdateOSRequest(chunk=data)
+
+            return await service.UpdateOS(requests(), None)
+
+        one, other = (Bundle(version="0.0.3", commit=commit, built=30) for commit in ("ccc", "ddd"))
+        await push(one)
+        for bundle, reason in ((one, "REPEATED"), (other, "CALL_ID_REUSED")):
+            with pytest.raises(Refused) as told:
+                await push(bundle)
+            assert told.value.reason == reason
+
+    played(standing, act)

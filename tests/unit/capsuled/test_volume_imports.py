@@ -17,7 +17,7 @@ from effects.errors import VolumeBusy
 from effects.volumes.twin import Storage, TwinVolumes
 from effects.volumes.twin_porter import TwinPorter, TwinStaging
 from journal.entry import LOCAL
-from journal.events import VolumeMade
+from journal.events import EffectFailed, VolumeMade, VolumeRemoved
 from tests.support.until import until
 from tests.unit.capsuled.test_call_ids import House
 
@@ -56,6 +56,7 @@ class Importing:
 
     def __init__(self, held_up: str = "") -> None:
         self.house = House()
+        self.sent = 0
         self.storage, self.held_up = Storage(), held_up
         self.waits, self.answers = asyncio.Event(), asyncio.Event()
         self.porter = Porter(self.storage, self._step)
@@ -68,17 +69,18 @@ class Importing:
             self.waits.set()
             await self.answers.wait()
 
-    def begin(self, *chunks: bytes, ends: bool = True) -> asyncio.Task[Any]:
+    def begin(self, *chunks: bytes, ends: bool = True, name: str = "data", call_id: str = "") -> asyncio.Task[Any]:
         async def requests() -> AsyncIterator[pb.VolumeImportRequest]:
-            yield pb.VolumeImportRequest(metadata=pb.VolumeImportMetadata(name="data"))
+            yield pb.VolumeImportRequest(metadata=pb.VolumeImportMetadata(name=name))
             for chunk in chunks:
+                self.sent += 1
                 yield pb.VolumeImportRequest(chunk=chunk)
             if not ends:
                 self.waits.set()
                 await asyncio.Event().wait()
 
         async def called() -> Any:
-            CURRENT.set(Session(LOCAL))
+            CURRENT.set(Session(LOCAL, call_id=call_id))
             return await self.service.Import(requests(), None)
 
         return asyncio.create_task(called())
@@ -190,5 +192,56 @@ def test_what_has_come_whole_becomes_the_volume() -> None:
         assert importing.storage.staged == {volume.staged: (16 * MIB, 42)}
         engine.record((VolumeMade("data", volume.uid, 16 * MIB),))
         assert (await call).uid == volume.uid
+
+    run(test)
+
+
+@pytest.mark.parametrize("name", ["data", ""])
+def test_a_repeated_import_is_answered_as_the_first_was_and_nothing_of_it_comes_again(name: str) -> None:
+    async def test() -> None:
+        importing = Importing()
+        call = importing.begin(FILE, name=name, call_id="import-1")
+        engine = importing.house.engine
+        await until(lambda: engine.machine.volumes)
+        again = importing.begin(FILE, name=name, call_id="import-1")
+        (volume,) = engine.machine.volumes.values()
+        engine.record((VolumeMade("data", volume.uid, 16 * MIB),))
+        first = await call
+        assert await again == first
+        engine.record((VolumeRemoved("data", volume.uid),))
+        assert await importing.begin(FILE, name=name, call_id="import-1") == first
+        assert importing.sent == 1 and not engine.machine.volumes
+
+    run(test)
+
+
+def test_another_import_under_the_same_id_is_told_so_before_anything_of_it_comes() -> None:
+    async def test() -> None:
+        importing = Importing()
+        call = importing.begin(FILE, call_id="import-1")
+        engine = importing.house.engine
+        await until(lambda: engine.machine.volumes)
+        with pytest.raises(Refused) as caught:
+            await importing.begin(FILE, name="other", call_id="import-1")
+        assert (caught.value.refusal.code, caught.value.reason) == ("INVALID_ARGUMENT", "CALL_ID_REUSED")
+        assert importing.sent == 1
+        call.cancel()
+
+    run(test)
+
+
+def test_a_repeated_import_of_what_there_was_no_room_for_is_refused_with_that() -> None:
+    async def test() -> None:
+        importing = Importing()
+        call = importing.begin(FILE, call_id="import-1")
+        engine = importing.house.engine
+        await until(lambda: engine.machine.volumes)
+        (volume,) = engine.machine.volumes.values()
+        call.cancel()
+        full = EffectFailed("EnsureVolume", "data", volume.uid, "NO_SPACE", "full", permanent=True, size_bytes=16 * MIB)
+        engine.record((full, VolumeRemoved("data", volume.uid)))
+        with pytest.raises(Refused) as caught:
+            await importing.begin(FILE, call_id="import-1")
+        assert caught.value.reason == "NO_SPACE"
 
     run(test)
