@@ -18,6 +18,7 @@ from capsuled.processes import CommandFailed
 from capsuled.revisions import revisions
 from capsuled.rpc import Refused, refuse
 from capsuled.session import CURRENT
+from capsuled.shortening import MESSAGE_BYTES
 from capsuled.turns import Turns
 from capsuled.why import explained, nothing_known
 from capsuled.wire_past import CALLED, changes, has, machine_message, no_part
@@ -137,7 +138,11 @@ class HistoryService(HistoryServiceServicer):
         moments = self._moments
 
         def read() -> pb.AsOfResponse:
-            return machine_message(moments.machine(moments.seq_of(request.at, now, "at")), request.only)
+            answer = machine_message(moments.machine(moments.seq_of(request.at, now, "at")), request.only)
+            if answer.ByteSize() > MESSAGE_BYTES:
+                words = "all that the machine was then has no room in one answer: ask for its parts in turn, by `only`"
+                refuse("RESOURCE_EXHAUSTED", "TOO_MUCH_TO_TELL", words, "only")
+            return answer
 
         return await self._aside.run(read)
 
