@@ -72,6 +72,9 @@ class HistoryService(HistoryServiceServicer):
 
     async def List(self, request: pb.HistoryListRequest, context: Any) -> AsyncIterator[pb.HistoryEntry]:
         """What happened."""
+        if request.follow and (ends := "upto" if request.upto else "until_unix_ns" if request.until_unix_ns else ""):
+            words = f"follow goes on from now and has no end: leave it out, or {ends}"
+            refuse("INVALID_ARGUMENT", "FOLLOWS_TO_AN_END", words, "follow", ends)
         refusal = await self._history.lacks(request.type)
         if refusal is not None:
             raise Refused(refusal)

@@ -163,6 +163,10 @@ class WorkloadService(WorkloadServiceServicer):
 
     async def Logs(self, request: pb.WorkloadLogsRequest, context: Any) -> AsyncIterator[pb.WorkloadLogChunk]:
         """What the workload wrote, or what its machine's console shows."""
+        if request.source not in pb.LogSource.values():
+            refuse("INVALID_ARGUMENT", "BAD_SOURCE", "the log's source is not one this release knows", "source")
+        if request.stream not in pb.LogStream.values():
+            refuse("INVALID_ARGUMENT", "BAD_STREAM", "the log's stream is not one this release knows", "stream")
         await self._engine.durable()
         workload = self._existing(request.name)
         serial = request.source == pb.LOG_SOURCE_SERIAL or not workload.spec.has_image
