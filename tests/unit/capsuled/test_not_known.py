@@ -121,6 +121,9 @@ def test_what_a_stream_is_about_is_said_once(channel: grpc.Channel, tty: bool) -
     pushed = image_pb2.ImagePushRequest(metadata=image_pb2.ImagePushMetadata(total_bytes=1))
     images: Any = image_pb2_grpc.ImageServiceStub(channel)
     assert refused(lambda: images.Push(iter([pushed, pushed]))) == (INVALID, "TWICE", "metadata")
+    place = workload_pb2.WorkloadCopyToMetadata(name="web", dest_path="/")
+    into = workload_pb2.WorkloadCopyToRequest(metadata=place)
+    assert refused(lambda: workloads(channel).CopyTo(iter([into, into]))) == (INVALID, "TWICE", "metadata")
 
 
 def test_an_exec_that_was_refused_in_its_middle_leaves_nothing(house: Standing, channel: grpc.Channel) -> None:
