@@ -77,7 +77,8 @@ def _upto(connection: Connection, before: str) -> int:
         return int(wanted.seq) - 1
     if wanted.boot:
         return _first_of(connection, wanted.boot) - 1
-    return int(connection.read(connection.history.AsOf, history_pb2.AsOfRequest(at=wanted)).seq)
+    # Of the machine as it was nothing is wanted, and all of it may be more than an answer has room for.
+    return int(connection.read(connection.history.AsOf, history_pb2.AsOfRequest(at=wanted, only=["update_keys"])).seq)
 
 
 def _first_of(connection: Connection, boot: int) -> int:

@@ -51,7 +51,7 @@ class CopyStreams:
             try:
                 async with self._handover.offered(session, caller, context):
                     async for message in requests:
-                        chunk = message if isinstance(message, Chunk) else _rest(message)
+                        chunk = message if isinstance(message, Chunk) else message.chunk  # not made as they usually are
                         stream.bytes_in += len(chunk)
                         await session.write(chunk)
                 await session.finish()
@@ -107,13 +107,6 @@ class CopyStreams:
         if workload.desired == "deleting" or _changes(workload.run):
             _refuse_changing(workload, field)
         return workload
-
-
-def _rest(message: pb.WorkloadCopyToRequest) -> bytes:
-    """What a message carries that is not made as chunks usually are."""
-    if message.WhichOneof("payload") == "metadata":
-        refuse("INVALID_ARGUMENT", "TWICE", "the metadata comes once, first", "metadata")
-    return message.chunk
 
 
 def _changes(run: Run | None) -> bool:

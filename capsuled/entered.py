@@ -21,7 +21,7 @@ from capsuled.roles import Rule
 from capsuled.rpc import Refused, abort, refuse
 from capsuled.session import ANONYMOUS, CURRENT, Session, address_of
 from capsuled.terms import EOF, Terms, name_inside
-from capsuled.wire_fields import strange_field, unknown_field
+from capsuled.wire_fields import begins, strange_field, unknown_field
 from journal.entry import LOCAL
 from journal.errors import JournalError
 from projections.refusals import refused
@@ -29,6 +29,11 @@ from projections.refusals import refused
 READERS: dict[str, Callable[[bytes], Any]] = {"WorkloadService/CopyTo": copy_message}
 WRITERS: dict[str, Callable[[Any], bytes]] = {"WorkloadService/CopyFrom": copy_chunk}
 """Methods whose messages are read and written by hand, as they carry all of somebody's data."""
+
+FOREIGN = "grpc."
+"""Methods of gRPC's own services: what their messages may hold is not ours to say."""
+TELLS_RELEASE = "CapsuleService/GetInfo"
+"""Is answered whatever a newer client says beside it: from this it learns which release it talks to."""
 
 _NO_MESSAGE = refused("INVALID_ARGUMENT", "NO_MESSAGE", "the call sent no message")
 
@@ -52,6 +57,7 @@ class Entered:
         self._metadata = visit.metadata
         self._rule = visit.rule
         self._session = session
+        self._is_ours = not visit.method.startswith(FOREIGN) and visit.method != TELLS_RELEASE
 
     def handler(self) -> Any:
         """What grpc runs. Requests come as bytes, so that bytes which are no message are the client's error."""
@@ -83,8 +89,8 @@ class Entered:
             refuse("INVALID_ARGUMENT", "BAD_MESSAGE", f"the request of {self._method} is no message of its type")
 
     def _know(self, message: Any) -> None:
-        """Raises Refused for what was said with a call that acts, and is not known here."""
-        if self._rule.acts and isinstance(message, Message) and (strange := strange_field(message)):
+        """Raises Refused for what was said and is not known here."""
+        if self._is_ours and isinstance(message, Message) and (strange := strange_field(message)):
             raise Refused(unknown_field(strange))
 
     async def _end(self, request: Any, context: Any, error: BaseException) -> NoReturn:
@@ -97,10 +103,13 @@ class Entered:
             nonlocal first
             message = self._read(raw)
             if first:
-                first = False
                 stream.name = name_inside(self._method, message) or ""
-                self._know(message)
+            self._know(message)
+            if first:
+                first = False
                 self._terms.check_inside(self._method, self._session, message)
+            elif isinstance(message, Message) and (twice := begins(message)):
+                refuse("INVALID_ARGUMENT", "TWICE", f"the {twice} comes once, first", twice)
             return message
 
         stream = RequestStream(requests, read)

@@ -6,7 +6,9 @@ import signal
 from collections.abc import AsyncIterator
 
 from capsule.v1 import workload_pb2 as pb
+from capsuled.rpc import Refused, refuse
 from effects.runs.exec_protocol import ExecSession, Window
+from journal.errors import JournalError
 
 Requests = AsyncIterator[pb.WorkloadExecClientMessage]
 
@@ -14,18 +16,20 @@ SIZE_S = 0.1
 """For what comes behind the config of a client that named no size there: those in the field send it right away."""
 
 _CELLS_MAX = (1 << 16) - 1
-_SIGNALS = frozenset(number.value for number in signal.Signals)
+_SIGNALS = frozenset(map(int, signal.valid_signals()))
 
 
 class Feed:
     """Reads from the beginning, before there is a process: the terminal's size may be known by then, the rest waits.
 
     `window` is the last size the client named, None before it did; `bytes_in` counts what the process was given.
+    `wrong` is what a message was refused for, after which nothing is read: its process is killed.
     """
 
     def __init__(self, requests: Requests, window: Window | None = None) -> None:
         self.window = window
         self.bytes_in = 0
+        self.wrong: Refused | JournalError | None = None
         self._requests = requests
         self._session: asyncio.Future[ExecSession] = asyncio.get_running_loop().create_future()
         self._input_ended = asyncio.Event()
@@ -55,6 +59,15 @@ class Feed:
         await asyncio.gather(self._reading, return_exceptions=True)
 
     async def _read(self) -> None:
+        try:
+            await self._handed_on()
+        except (Refused, JournalError) as error:
+            self.wrong = error
+            self._said_more.set()
+            session = await self._session
+            await session.signal(signal.SIGKILL)
+
+    async def _handed_on(self) -> None:
         async for message in self._requests:
             self._said_more.set()
             match message.WhichOneof("payload"):
@@ -89,9 +102,10 @@ class Feed:
         await session.resize(window)
 
     async def _signal(self, number: int) -> None:
+        if number not in _SIGNALS:
+            refuse("INVALID_ARGUMENT", "BAD_SIGNAL", f"{number} is the number of no signal", "signal")
         session = await self._session
-        if number in _SIGNALS:
-            await session.signal(number)
+        await session.signal(number)
 
 
 def window_of(message: pb.WorkloadExecResize) -> Window | None:

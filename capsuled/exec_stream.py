@@ -55,14 +55,14 @@ class ExecStreams:
             async with (
                 opened(self._engine, caller, request.name, told, request.tty, request.user) as stream,
                 self._session(request, feed, stream) as session,
-                aclosing(self._converse(session, stream)) as answers,
+                aclosing(self._converse(session, feed, stream)) as answers,
             ):
                 async for answer in answers:
                     yield answer
         finally:
             await feed.close()
 
-    async def _converse(self, session: ExecSession, stream: OpenStream) -> Answers:
+    async def _converse(self, session: ExecSession, feed: Feed, stream: OpenStream) -> Answers:
         async with aclosing(session.output()) as output:
             async for number, data in output:
                 stream.bytes_out += len(data)
@@ -71,6 +71,8 @@ class ExecStreams:
                 else:
                     yield pb.WorkloadExecServerMessage(stderr=data)
         exit_code = await session.wait()
+        if feed.wrong is not None:
+            raise feed.wrong
         if self._stopping:
             _refuse_stopping()
         stream.exit_code = exit_code
@@ -80,6 +82,8 @@ class ExecStreams:
     async def _session(self, request: ExecRequest, feed: Feed, stream: OpenStream) -> AsyncIterator[ExecSession]:
         # What the client said while the beginning was made durable is known by now.
         window = await feed.size() if request.tty else None
+        if feed.wrong is not None:
+            raise feed.wrong
         request = msgspec.structs.replace(request, window=window or request.window, stdin=not feed.ended)
         session = await self._executor.open(request)
         self._sessions.add(session)

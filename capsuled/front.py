@@ -8,7 +8,6 @@ from typing import Any
 import grpc
 import msgspec
 from grpc_health.v1 import health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from capsule.v1 import (
     capsule_pb2_grpc,
@@ -58,6 +57,7 @@ from capsuled.logs.keeping import Logs
 from capsuled.memory import Recollection
 from capsuled.methods import Adds, Methods
 from capsuled.power import Power
+from capsuled.reflection import add_reflection
 from capsuled.replays import ReplayGuard
 from capsuled.resolve import Resolver
 from capsuled.retention import Retention
@@ -206,8 +206,7 @@ def make_servers(house: House, doorway: Doorway, listen: Listen, limits: Limits 
     names = _add_services(house, doorway, methods)
     health.serve(names)
     health_pb2_grpc.add_HealthServicer_to_server(health, methods)
-    mirror = reflection.aio.ReflectionServicer((*names, HEALTH, reflection.SERVICE_NAME))  # type: ignore[attr-defined]
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(mirror, methods)
+    add_reflection((*names, HEALTH), methods)
     local = local_server(interceptor(LocalDoor()))
     network = network_server(interceptor(network_door), limits) if listen.addresses else None
     about.fingerprint = house.certificate.fingerprint

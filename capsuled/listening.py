@@ -15,6 +15,7 @@ import grpc
 
 from capsuled.addresses import Listen
 from capsuled.limits import Limits, Options
+from capsuled.shortening import MESSAGE_BYTES
 from capsuled.tls import Certificate, server_credentials
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     """What every call comes through, as capsuled/interceptor.py is."""
 
 log = logging.getLogger(__name__)
-
-MESSAGE_BYTES = 4 << 20
-"""Chunks of clients are 1 MiB at most, and answers stay below this."""
 
 _BOTH: Options = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES),

@@ -22,6 +22,12 @@ class Methods:
         """The handler of a call to `/PACKAGE.Service/Method`; None for what nobody serves."""
         return self._handlers.get(path)
 
+    def also(self, service: str, other: str) -> None:
+        """Serve what the service `other` has as `service`, too: their messages are the same ones."""
+        begin = f"/{other}/"
+        found = {path.removeprefix(begin): one for path, one in self._handlers.items() if path.startswith(begin)}
+        self.add_registered_method_handlers(service, found)
+
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """A service's methods, by name."""
         self._handlers.update({f"/{service}/{method}": handler for method, handler in handlers.items()})

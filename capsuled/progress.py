@@ -18,5 +18,6 @@ def tell_progress(message: pb.Workload, pulls: Pulls, making: Callable[[], str] 
     if progress is not None and message.status.phase_detail == "pulling" and progress.total_bytes:
         done = f"{bytes_text(progress.done_bytes)} of {bytes_text(progress.total_bytes)}"
         layers = f"{progress.unpacked} of {progress.layers} layers unpacked"
-        message.status.message = f"{message.container.image} is being fetched: {done}, {layers}"
+        section = message.micro_vm if message.HasField("micro_vm") else message.container
+        message.status.message = f"{section.image} is being fetched: {done}, {layers}"
     return message

@@ -119,6 +119,7 @@ METHODS: dict[str, Rule] = {
     "grpc.health.v1.Health/Check": _reads("open"),  # says that the API serves, and nothing else
     "grpc.health.v1.Health/List": _reads("reader"),
     "grpc.health.v1.Health/Watch": _reads("reader"),
+    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": _reads("admin"),
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _reads("admin"),
 }
 

@@ -6,6 +6,7 @@ An error leaves with a status, a message for people (what, why, what to do next)
 
 import logging
 import uuid
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import grpc
@@ -137,17 +138,26 @@ STATUS_BYTES = 1_500
 """A status goes as metadata, of which clients take 8 KiB: it comes as text and in the details, and text that is not
 ASCII takes three times its bytes."""
 
+PATHS_BYTES = STATUS_BYTES // 4
 
-def bounded(text: str, size: int = STATUS_BYTES) -> str:
+
+def bounded(text: str) -> str:
     """As much of `text` as may stand in a status: what a client sent is named there, and it may have no end."""
     raw = text.encode(errors="replace")
-    return text if len(raw) <= size else raw[:size].decode(errors="ignore") + "…"
+    return text if len(raw) <= STATUS_BYTES else raw[:STATUS_BYTES].decode(errors="ignore") + "…"
+
+
+def told_paths(fields: Sequence[str]) -> str:
+    """Field paths as metadata has them, which takes printable ASCII only: what a client named may be in one. The rest
+    is escaped, as in Python's strings."""
+    text = "".join(one if " " <= one <= "~" else one.encode("unicode_escape").decode() for one in ",".join(fields))
+    return text if len(text) <= PATHS_BYTES else f"{text[:PATHS_BYTES]}..."
 
 
 async def abort(context: Any, error: BaseException) -> NoReturn:
     """End the call with what the error means."""
     code, reason, message, fields = status_of_error(error)
-    message, paths = bounded(message), bounded(",".join(fields), STATUS_BYTES // 4)
+    message, paths = bounded(message), told_paths(fields)
     details = status_pb2.Status(code=code.value[0], message=message)
     details.details.add().Pack(
         error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata={"fields": paths} if fields else {})

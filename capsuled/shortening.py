@@ -9,7 +9,10 @@ from typing import Any
 import msgspec
 
 from capsule.v1.machine_pb2 import FieldChange
+from capsule.v1.workload_pb2 import Workload, WorkloadStatus
 
+MESSAGE_BYTES = 4 << 20
+"""What a client takes that was told of nothing else."""
 CHANGES_BYTES = 2 << 20
 """Of all changes in an answer: another entry's body has room beside them."""
 PATH_CHARS = 256
@@ -19,6 +22,8 @@ _ALL = 1 << 62
 _STEPS = ((4_096, _ALL), (512, _ALL), (512, 1_024), (512, 128), (64, 64), (16, 16))
 """Characters of a text and items of a list, tried in this order: it is long texts that make a body long."""
 _VALUES_BYTES = (64 << 10, 4 << 10, 512)
+_STATUS_CHARS = (1_024, 256, 64, 0)
+"""Of each text of a status. Beside its texts it has no more than admission reckons for it."""
 
 
 def cut(text: str, chars: int) -> str:
@@ -72,6 +77,27 @@ def cut_changes(changes: Iterable[FieldChange], most_bytes: int = CHANGES_BYTES)
             return [*kept, FieldChange(name=one.name, op="change", path=MARK, old=words, new=words)]
         kept.append(one)
     return kept
+
+
+def cut_statuses(answer: Any, workloads: Iterable[Workload], most_bytes: int = MESSAGE_BYTES) -> None:
+    """Where the answer, in which these stand, is too long, shorten what is told of their state, all alike: what they
+    are declared as was admitted as what a list has room for, and what happens to them since asks nobody."""
+    for chars in _STATUS_CHARS:
+        if answer.ByteSize() <= most_bytes:
+            return
+        for workload in workloads:
+            _cut_status(workload.status, chars)
+
+
+def _cut_status(status: WorkloadStatus, chars: int) -> None:
+    status.message, status.last_end = _head(status.message, chars), _head(status.last_end, chars)
+    status.health_message = _head(status.health_message, chars)
+    for condition in status.conditions:
+        condition.message = _head(condition.message, chars)
+
+
+def _head(text: str, chars: int) -> str:
+    return text if len(text) <= chars else f"{text[:chars]}{MARK}"
 
 
 def _shorter(change: FieldChange, value_bytes: int) -> FieldChange:

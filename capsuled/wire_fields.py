@@ -14,6 +14,9 @@ DECLARATION = "capsule.v1.Workload"
 OUTPUT_ONLY = frozenset({"status"})
 """Fields of the whole message that only the capsule itself says: what a client says there is read over."""
 
+BEGINNINGS = frozenset({"config", "metadata"})
+"""Fields of a stream's message that say what it is about: they come once, first."""
+
 
 def strange_field(message: Any) -> str:
     """The first field, as `path.number`, that only a newer client knows; empty when there is none."""
@@ -29,8 +32,18 @@ def unknown_field(path: str) -> Refusal:
     return lacks(
         "UNKNOWN_FIELD",
         f"this release knows no field {path}: a newer client sent it. Leave it out, or update the capsule",
-        path.rpartition(".")[0],
+        path.rpartition(".")[0] or path,
     )
+
+
+def begins(message: Any) -> str:
+    """Of a stream's message, the field that only its first one has; empty where this has none."""
+    return next((name for name in _beginnings(message.DESCRIPTOR) if message.HasField(name)), "")
+
+
+@cache
+def _beginnings(message_type: Any) -> tuple[str, ...]:
+    return tuple(one.name for one in message_type.fields if one.name in BEGINNINGS and one.containing_oneof)
 
 
 def field_with_nul(message: Any) -> str:
@@ -58,16 +71,22 @@ def _is_spoiled(value: Any) -> bool:
 def _parts(message: Any, path: str) -> Iterator[tuple[str, Any]]:
     """The message and every message in it, each with its path."""
     yield path, message
-    for field, value in _said(message, path):
-        name, _, holds_messages = _shape(field)
-        if not holds_messages:
+    for field, is_repeated, name in _holders(message.DESCRIPTOR):
+        if not path and field in OUTPUT_ONLY:
             continue
-        name = _join(path, name)
-        if field.is_repeated:
-            for number, one in enumerate(value):
-                yield from _parts(one, f"{name}[{number}]")
-        else:
-            yield from _parts(value, name)
+        if is_repeated:
+            for number, one in enumerate(getattr(message, field)):
+                yield from _parts(one, f"{_join(path, name)}[{number}]")
+        elif message.HasField(field):
+            yield from _parts(getattr(message, field), _join(path, name))
+
+
+@cache
+def _holders(message_type: Any) -> tuple[tuple[str, bool, str], ...]:
+    """Of a type's fields those that hold messages which are looked into, in the order of their numbers: each with
+    whether it is repeated, and as it is written. Others are not even read, as those of a stream may be large."""
+    fields = sorted(message_type.fields, key=lambda one: one.number)
+    return tuple((one.name, one.is_repeated, _shape(one)[0]) for one in fields if _shape(one)[2])
 
 
 def _said(message: Any, path: str) -> Iterator[tuple[Any, Any]]:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from capsule.v1 import history_pb2 as pb
 from capsule.v1 import image_pb2, machine_pb2
-from capsuled.shortening import cut_changes
+from capsuled.shortening import cut_changes, cut_statuses
 from capsuled.wire import field_changes, workload_message
 from capsuled.wire_drift import difference_message
 from capsuled.wire_identity import key_message
@@ -53,7 +53,9 @@ _PARTS: dict[str, Callable[[Machine], Any]] = {
 def machine_message(machine: Machine, only: Collection[str] = ()) -> pb.AsOfResponse:
     """Everything that is declared and what had become of it; of all that `only` these fields, if there are any."""
     found = {name: part(machine) for name, part in _PARTS.items() if not only or name in only}
-    return pb.AsOfResponse(seq=machine.seq, at_unix_ns=machine.at, desired_seq=machine.desired_seq, **found)
+    answer = pb.AsOfResponse(seq=machine.seq, at_unix_ns=machine.at, desired_seq=machine.desired_seq, **found)
+    cut_statuses(answer, answer.workloads)
+    return answer
 
 
 def no_part(only: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 Names are not pinned to an incarnation: who depends on `db` means whatever has that name. Pure.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from journal.events import AppliedWorkload
 from projections.phases import LIVE, RunPhase
@@ -14,6 +14,10 @@ from projections.volumes import blocked
 
 MOST = 64
 """So many others one workload may depend on."""
+NAMED = 3
+"""So many of those it waits for are named: a status has the words several times, and a list has everybody's."""
+_LONGEST = "is not known to be healthy yet"
+"""Of the reasons why another is not ready."""
 
 
 def waits(machine: Machine, workload: Workload) -> str:
@@ -25,7 +29,18 @@ def waits(machine: Machine, workload: Workload) -> str:
     if reason or not workload.depends_on:
         return reason
     missing_now = [f"{name}, which {why}" for name, why in unready(machine, workload)]
-    return f"it waits for {' and for '.join(missing_now)}" if missing_now else ""
+    return _waits_for(missing_now) if missing_now else ""
+
+
+def _waits_for(some: Sequence[str]) -> str:
+    more = len(some) - NAMED
+    return f"it waits for {' and for '.join((*some[:NAMED], *((f'{more} more',) if more > 0 else ())))}"
+
+
+def waits_bytes(depends_on: Iterable[str]) -> int:
+    """What `waits` says of whoever depends on these takes at most."""
+    longest = sorted(depends_on, key=len, reverse=True)
+    return len(_waits_for([f"{name}, which {_LONGEST}" for name in longest])) if longest else 0
 
 
 def _without_secrets(machine: Machine, workload: Workload) -> str:
@@ -52,7 +67,7 @@ def _why_not(other: Workload | None) -> str:
         return "does not run yet"
     if run.phase is RunPhase.RUNNING:
         ready = other.spec.health is None or run.health == "healthy"
-        return "" if ready else "is unhealthy" if run.health == "unhealthy" else "is not known to be healthy yet"
+        return "" if ready else "is unhealthy" if run.health == "unhealthy" else _LONGEST
     if run.phase is RunPhase.EXITED and run.exit_code == 0 and not (run.again or run.ailing):
         return ""
     return "does not run"

@@ -10,6 +10,7 @@ from journal.events import AppliedWorkload
 from journal.specs import PortMapping, SealedEnv, SecretEnv
 from projections.abilities import UNKNOWN, Abilities
 from projections.container_rules import check_container
+from projections.dependencies import waits_bytes
 from projections.host_network import HostNetwork, Listener
 from projections.intents import Declared
 from projections.microvm_rules import check_microvm
@@ -29,6 +30,8 @@ DECLARED_BYTES_MAX = 3 << 20
 4 MiB."""
 STATUS_BYTES = 512
 """Reckoned for what a list says of a workload beside its declaration; what some have more of comes from the rest."""
+WAITS_TOLD = 5
+"""A status says in its message, and in so many conditions less one, what a workload waits for."""
 TEXT_BYTES = 4
 """A message has more than the journal's form around a text, or a pair of them."""
 LOG_BYTES_MIN, LOG_BYTES_MAX = 64 << 10, 1 << 40
@@ -257,7 +260,8 @@ def _told_bytes(one: AppliedWorkload | Workload) -> int:
         spec.cap_drop, check,
     )  # fmt: skip
     encoded = _encoder.encode((one.name, spec, one.labels, one.depends_on))
-    return len(encoded) + TEXT_BYTES * sum(map(len, bare)) + STATUS_BYTES
+    status_bytes = STATUS_BYTES + WAITS_TOLD * waits_bytes(one.depends_on)
+    return len(encoded) + TEXT_BYTES * sum(map(len, bare)) + status_bytes
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -30,7 +30,9 @@ class OwnLog:
         self._present = present
 
     async def stream(self, request: pb.CapsuleLogsRequest) -> AsyncGenerator[pb.CapsuleLogChunk, None]:
-        """What was asked for. Raises Refused for a boot of which there is no log."""
+        """What was asked for. Raises Refused for a boot of which there is no log, and for a level that is none."""
+        if request.level not in pb.LogLevel.values():
+            refuse("INVALID_ARGUMENT", "BAD_LEVEL", "the level is not one this release knows", "level")
         asked = request.level or request.since_unix_ns or request.until_unix_ns or request.records
         path = self._path(request.boots_back)
         if not asked and path is None:

@@ -18,6 +18,7 @@ from capsuled.processes import CommandFailed
 from capsuled.revisions import revisions
 from capsuled.rpc import Refused, refuse
 from capsuled.session import CURRENT
+from capsuled.shortening import MESSAGE_BYTES
 from capsuled.turns import Turns
 from capsuled.why import explained, nothing_known
 from capsuled.wire_past import CALLED, changes, has, machine_message, no_part
@@ -71,6 +72,9 @@ class HistoryService(HistoryServiceServicer):
 
     async def List(self, request: pb.HistoryListRequest, context: Any) -> AsyncIterator[pb.HistoryEntry]:
         """What happened."""
+        if request.follow and (ends := "upto" if request.upto else "until_unix_ns" if request.until_unix_ns else ""):
+            words = f"follow goes on from now and has no end: leave it out, or {ends}"
+            refuse("INVALID_ARGUMENT", "FOLLOWS_TO_AN_END", words, "follow", ends)
         refusal = await self._history.lacks(request.type)
         if refusal is not None:
             raise Refused(refusal)
@@ -137,7 +141,11 @@ class HistoryService(HistoryServiceServicer):
         moments = self._moments
 
         def read() -> pb.AsOfResponse:
-            return machine_message(moments.machine(moments.seq_of(request.at, now, "at")), request.only)
+            answer = machine_message(moments.machine(moments.seq_of(request.at, now, "at")), request.only)
+            if answer.ByteSize() > MESSAGE_BYTES:
+                words = "all that the machine was then has no room in one answer: ask for its parts in turn, by `only`"
+                refuse("RESOURCE_EXHAUSTED", "TOO_MUCH_TO_TELL", words, "only")
+            return answer
 
         return await self._aside.run(read)
 

@@ -17,6 +17,7 @@ from capsuled.exec_stream import ExecStreams
 from capsuled.logs.keeping import Logs
 from capsuled.progress import tell_progress
 from capsuled.rpc import Refused, caller_of, own_kernel, refuse
+from capsuled.shortening import cut_statuses
 from capsuled.wire import plan_messages, workload_message
 from effects.goals import Effect
 from effects.images.actions import Pulls
@@ -79,11 +80,13 @@ class WorkloadService(WorkloadServiceServicer):
     async def List(self, request: pb.WorkloadListRequest, context: Any) -> pb.WorkloadListResponse:
         """All workloads, by name."""
         machine = self._engine.machine
-        return pb.WorkloadListResponse(
+        answer = pb.WorkloadListResponse(
             workloads=[self._shown(machine, machine.workloads[name]) for name in sorted(machine.workloads)],
             desired_seq=machine.desired_seq,
             seq=machine.seq,
         )
+        cut_statuses(answer, answer.workloads)
+        return answer
 
     def _shown(self, machine: Machine, workload: Workload) -> pb.Workload:
         return tell_progress(workload_message(machine, workload), self._pulls, self._making)
@@ -161,6 +164,10 @@ class WorkloadService(WorkloadServiceServicer):
 
     async def Logs(self, request: pb.WorkloadLogsRequest, context: Any) -> AsyncIterator[pb.WorkloadLogChunk]:
         """What the workload wrote, or what its machine's console shows."""
+        if request.source not in pb.LogSource.values():
+            refuse("INVALID_ARGUMENT", "BAD_SOURCE", "the log's source is not one this release knows", "source")
+        if request.stream not in pb.LogStream.values():
+            refuse("INVALID_ARGUMENT", "BAD_STREAM", "the log's stream is not one this release knows", "stream")
         await self._engine.durable()
         workload = self._existing(request.name)
         serial = request.source == pb.LOG_SOURCE_SERIAL or not workload.spec.has_image

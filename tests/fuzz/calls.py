@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from grpc_reflection.v1alpha import reflection_pb2  # noqa: F401 - its descriptors
 
+import capsuled.reflection  # noqa: F401 - its descriptors
 from capsuled.roles import METHODS
 from capsuled.terms import EOF
 from tests.conformance.client import Client, Key

@@ -144,6 +144,15 @@ def test_refusals_say_why_to_people_and_machines(
     assert refused.value.code() is status and reason_of(refused.value) == reason
 
 
+def test_a_message_that_is_refused_in_the_middle_ends_the_process(wire: Wire) -> None:
+    wire.config("trap '' HUP TERM; echo ready; while :; do sleep 1; done")
+    wire.hears(b"ready")
+    wire.send(signal=99)
+    with pytest.raises(grpc.RpcError) as raised:
+        wire.rest()
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT and reason_of(raised.value) == "BAD_SIGNAL"
+
+
 def test_a_session_goes_on_while_the_runtime_dies_and_comes_back(capsule: Daemon, wire: Wire) -> None:
     wire.config("read a; echo got $a; read b; echo got $b; exit 8")
     wire.send(stdin=b"one\n")

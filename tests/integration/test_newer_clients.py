@@ -1,5 +1,5 @@
-"""What a newer client says with a call that acts and this release does not know is refused by its number, and nothing is
-done: it might have said that nothing should be."""
+"""What a newer client says and this release does not know is refused by its number, and nothing is done: it might have
+said that nothing should be. Reads: tests/unit/capsuled/test_not_known.py."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -62,7 +62,7 @@ def test_it_is_refused_by_name_and_remembered(capsule: Daemon, call: Callable[[g
     assert capsule.history("--failed")[-1]["body"]["reason"] == "UNKNOWN_FIELD"
 
 
-def test_a_read_is_answered_as_far_as_it_is_known(capsule: Daemon) -> None:
+def test_who_asks_for_the_release_is_told_all_the_same(capsule: Daemon) -> None:
     options = [("grpc.default_authority", "localhost")]
     with grpc.insecure_channel(f"unix:{capsule.state}/capsule.sock", options) as channel:
         assert CapsuleServiceStub(channel).GetInfo(newer(capsule_pb2.GetInfoRequest()), timeout=20).capsule_id

@@ -36,14 +36,15 @@ from effects.images.twin import CacheWorld, TwinImages
 from effects.network.twin import Cables
 from effects.runs.copy_twin import TwinCopier
 from effects.runs.exec_twin import TwinExecutor
-from effects.runs.twin import TwinContainers, World
+from effects.runs.protocol import RunSpec
+from effects.runs.twin import TwinContainer, TwinContainers, World
 from effects.stats.twin import TwinMeter
 from effects.volumes.twin import Storage, TwinVolumes
 from effects.volumes.twin_porter import TwinPorter
 from journal.clock import Clock, SystemClock
 from journal.codec import decode
 from journal.entry import SYSTEM, Header
-from journal.events import Event
+from journal.events import EffectStarted, Event, WorkloadStarted
 from projections.abilities import Abilities
 from projections.intents import DEFAULT_SUBNET, Intent
 from projections.refusals import Refusal
@@ -97,6 +98,21 @@ class Standing:
         answer = self.do(lambda: self.house.engine.call(intent, caller))
         assert not isinstance(answer, Refusal), answer
         return answer
+
+    def runs(self, name: str) -> None:
+        """The runner, which this house does not have, brings a workload to life."""
+
+        async def start() -> None:
+            engine, workload = self.house.engine, self.house.engine.machine.workloads[name]
+            uid, revision = workload.uid, workload.revision
+            begun = EffectStarted(effect="StartRun", name=name, uid=uid, run=1, revision=revision)
+            engine.record((begun, WorkloadStarted(name, uid, 1, revision, 4242)))
+            run = TwinContainer(RunSpec(name, uid, revision, 1, "layer"))
+            self.world.containers[name, uid, 1] = run
+            self.world.start(run)
+            await engine.durable()
+
+        self.do(start)
 
     def entries(self) -> list[tuple[Header, Event | None]]:
         """The journal's facts."""

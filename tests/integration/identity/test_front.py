@@ -5,15 +5,17 @@ import json
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from google.protobuf import descriptor_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from capsule.v1 import (
     history_pb2,
@@ -22,6 +24,7 @@ from capsule.v1 import (
     identity_pb2_grpc,
 )
 from capsuled.condition import Condition
+from capsuled.reflection import V1, V1ALPHA
 from capsuled.startup import reset_asked
 from journal.entry import Actor
 from journal.events import OperatorsReset
@@ -194,17 +197,33 @@ def test_errors_carry_an_error_info(adopted: Adopted) -> None:
     assert told["capsule-reason"] == "LAST_ADMIN" and status.message == caught.value.details()
 
 
-def test_health_is_told_to_anybody_and_reflection_to_admins(adopted: Adopted) -> None:
+def test_health_is_told_to_anybody(adopted: Adopted) -> None:
     check = health_pb2_grpc.HealthStub(adopted.channel()).Check
     assert check(health_pb2.HealthCheckRequest()).status == health_pb2.HealthCheckResponse.SERVING
     assert check(health_pb2.HealthCheckRequest(service="capsule.v1.WorkloadService")).status == 1
     assert outcome(lambda: check(health_pb2.HealthCheckRequest(service="no")), False)[0] is grpc.StatusCode.NOT_FOUND
-    ask = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-    (answer,) = reflection_pb2_grpc.ServerReflectionStub(adopted.channel()).ServerReflectionInfo(
-        ask, metadata=adopted.metadata()
+
+
+@pytest.mark.parametrize("protocol", [V1, V1ALPHA])
+def test_reflection_is_for_admins_and_in_both_of_its_protocols(adopted: Adopted, protocol: str) -> None:
+    method = adopted.channel().stream_stream(
+        f"/{protocol}/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
     )
-    names = {service.name for service in answer.list_services_response.service}
-    assert {"capsule.v1.WorkloadService", "grpc.health.v1.Health"} <= names
+
+    def asked(key: Key, **request: str) -> Any:
+        ask = iter([reflection_pb2.ServerReflectionRequest(**request)])
+        (answer,) = method(ask, metadata=adopted.metadata(key))
+        return answer
+
+    told = asked(adopted.key, list_services="").list_services_response.service
+    assert {"capsule.v1.WorkloadService", "grpc.health.v1.Health", V1, V1ALPHA} <= {one.name for one in told}
+    for name in (protocol, "capsule.v1.WorkloadService"):
+        (file,) = asked(adopted.key, file_containing_symbol=name).file_descriptor_response.file_descriptor_proto
+        assert descriptor_pb2.FileDescriptorProto.FromString(file).service
+    code, _ = outcome(lambda: asked(adopted.add(2), list_services=""), False)
+    assert code is grpc.StatusCode.PERMISSION_DENIED
 
 
 def test_bytes_that_are_no_message_are_the_clients_error(adopted: Adopted) -> None:

@@ -17,9 +17,6 @@ from capsule.v1 import (
     workload_pb2_grpc,
 )
 from effects.images.twin_image import TwinImage
-from effects.runs.protocol import RunSpec
-from effects.runs.twin import TwinContainer
-from journal.events import EffectStarted, WorkloadStarted
 from tests.conformance.client import Client, Key
 from tests.support.house import Standing, standing
 from tests.support.until import wait_until
@@ -102,21 +99,6 @@ class Machine:
         request = machine_pb2.DiffRequest(workloads=[_declared(name, "demo:1", fields)])
         return machine_pb2_grpc.MachineServiceStub(self.client.channel).Diff(request, metadata=self.proof(key))
 
-    def runs(self, name: str) -> None:
-        """The runner, which this house does not have, brings the workload to life."""
-
-        async def start() -> None:
-            engine, world = self.house.house.engine, self.house.world
-            workload = engine.machine.workloads[name]
-            uid, revision = workload.uid, workload.revision
-            begun = EffectStarted(effect="StartRun", name=name, uid=uid, run=1, revision=revision)
-            engine.record((begun, WorkloadStarted(name, uid, 1, revision, 4242)))
-            container = world.containers[name, uid, 1] = TwinContainer(RunSpec(name, uid, revision, 1, "layer"))
-            world.start(container)
-            await engine.durable()
-
-        self.house.do(start)
-
 
 def _declared(name: str, image: str, fields: dict[str, Any]) -> workload_pb2.Workload:
     container = workload_pb2.ContainerSpec(image=image, command=["sh"], **fields)
@@ -150,7 +132,7 @@ def denial(call: Callable[[], Any]) -> str:
 
 def test_a_harmless_spec_over_what_runs_as_root_opens_no_way_into_it(machine: Machine) -> None:
     machine.apply(machine.admin, "web", privileged=True)
-    machine.runs("web")
+    machine.house.runs("web")
     assert "root on the machine" in Shell(machine, machine.operator, "web").ending()[1]
     machine.house.registries.offer(ELSEWHERE, TwinImage((ELSEWHERE,), "sha256:" + "2" * 64, "sha256:" + "2" * 64))
     machine.apply(machine.operator, "web", image=ELSEWHERE)
@@ -163,7 +145,7 @@ def test_a_harmless_spec_over_what_runs_as_root_opens_no_way_into_it(machine: Ma
 
 def test_lowering_a_role_ends_the_shell_that_it_opened_as_an_admin(machine: Machine) -> None:
     machine.apply(machine.admin, "root", privileged=True)
-    machine.runs("root")
+    machine.house.runs("root")
     second = machine.add(1)
     shell = Shell(machine, second, "root")
     assert shell.says(b"inside") == b"inside"
@@ -175,7 +157,7 @@ def test_lowering_a_role_ends_the_shell_that_it_opened_as_an_admin(machine: Mach
 
 def test_lowering_a_role_ends_what_waits_to_say_what_it_wants(machine: Machine) -> None:
     machine.apply(machine.admin, "root", privileged=True)
-    machine.runs("root")
+    machine.house.runs("root")
     second, third = machine.add(1), machine.add(1)
     sent = [machine.silent(second, "WorkloadService/Exec"), machine.silent(third, "IdentityService/KeyAdd")]
     machine.lower(second, 2)

@@ -2,19 +2,19 @@
 
 from google.protobuf import descriptor_pool
 from grpc_health.v1 import health
-from grpc_reflection.v1alpha import reflection
 
 import capsule.v1 as stubs
+from capsuled.reflection import V1, V1ALPHA
 from capsuled.roles import INSIDE, METHODS, UNLISTED, rule_of
 from tests.conformance.table import load
 from tests.unit.capsuled.served import services
 
 
 def served() -> set[str]:
-    """Every method of every service of ours, and of the two that come with gRPC."""
+    """Every method of every service of ours, and of those that come with gRPC."""
     pool = descriptor_pool.Default()
     found = set()
-    for name in (*services(stubs), health.SERVICE_NAME, reflection.SERVICE_NAME):
+    for name in (*services(stubs), health.SERVICE_NAME, V1ALPHA, V1):
         service = pool.FindServiceByName(name)
         found |= {f"{name.removeprefix('capsule.v1.')}/{method.name}" for method in service.methods}
     return found

@@ -10,17 +10,20 @@ import pytest
 
 from capsule.v1 import history_pb2 as pb
 from capsule.v1.machine_pb2 import FieldChange
+from capsule.v1.workload_pb2 import Workload, WorkloadStatus
 from capsuled.history import BODY_BYTES, SUMMARY_CHARS
+from capsuled.rpc import Refused
 from capsuled.services.history import HistoryService
-from capsuled.shortening import CHANGES_BYTES, PATH_CHARS, cut_changes, cut_json
-from capsuled.wire_past import changes
+from capsuled.shortening import CHANGES_BYTES, PATH_CHARS, cut_changes, cut_json, cut_statuses
+from capsuled.wire_past import changes, machine_message
 from journal.entry import LOCAL
 from journal.environment import Environment
-from journal.events import AppliedWorkload, EffectDone, StreamOpened, WorkloadApplied
+from journal.events import AppliedWorkload, EffectDone, EffectFailed, StreamOpened, WorkloadApplied
 from journal.reader import Reader
+from projections.admission import Admitted
 from projections.state import Machine
 from tests.support.entries import Ledger, indexed
-from tests.support.story import Story, spec
+from tests.support.story import Story, declared, spec
 from tests.unit.capsuled.test_history_reading import Engine, listed
 
 MESSAGE_BYTES = 4 << 20
@@ -145,3 +148,33 @@ def test_of_too_many_changes_it_is_told_how_many_are_left_out() -> None:
     assert cut_changes(many[:10]) == many[:10]
     (path,) = {one.path for one in cut_changes([FieldChange(path="p" * (1 << 20), new='"x"')] * 4)}
     assert len(path) < PATH_CHARS + 100
+
+
+@pytest.mark.parametrize(("count", "chars"), [(300, 20_000), (3_000, 500)])
+def test_a_list_has_room_for_everybody_whatever_became_of_them(count: int, chars: int) -> None:
+    story, text = Story(), "ä" * chars
+    names = [f"w{number:04}" for number in range(count)]
+    for start in range(0, len(names), 500):
+        assert isinstance(story.apply(*map(declared, names[start : start + 500])), Admitted)
+    failed = [EffectFailed("StartRun", name, story[name].uid, "INTERNAL", text) for name in names]
+    story.tell(*failed)
+    answer = machine_message(story.machine, ["workloads"])
+    assert answer.ByteSize() <= MESSAGE_BYTES and len(answer.workloads) == count
+    for one in answer.workloads:
+        assert one.container.image and one.status.message.startswith("ä" * 64) and one.status.conditions
+
+
+def test_where_there_is_room_nothing_of_a_status_is_cut() -> None:
+    told = pb.AsOfResponse(workloads=[Workload(status=WorkloadStatus(message="x" * 20_000))])
+    cut_statuses(told, told.workloads)
+    assert told.workloads[0].status.message == "x" * 20_000
+
+
+def test_a_machine_that_has_no_room_in_one_answer_is_asked_for_in_parts(
+    service: HistoryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capsuled.services.history.MESSAGE_BYTES", 8_000)
+    with pytest.raises(Refused) as refused:
+        asyncio.run(service.AsOf(pb.AsOfRequest(), None))
+    assert (refused.value.reason, refused.value.refusal.fields) == ("TOO_MUCH_TO_TELL", ("only",))
+    assert asyncio.run(service.AsOf(pb.AsOfRequest(only=["images"]), None)).seq == 64

@@ -206,6 +206,18 @@ def test_what_is_reckoned_for_a_workload_is_no_less_than_a_list_takes(fields: di
     assert workload_message(story.machine, story["web"]).ByteSize() < _told_bytes(story["web"])
 
 
+@pytest.mark.parametrize("count", [1, 3, 64])
+def test_what_one_waits_for_is_reckoned_too(count: int) -> None:
+    story = Story()
+    names = tuple(f"{number:02}{'x' * 61}" for number in range(count))
+    one = declared("web", depends_on=names)
+    checked = replace(one, spec=replace(one.spec, health=HealthCheck("exec", ("x",))))
+    story.apply(*(declared(name) for name in names), checked)
+    message = workload_message(story.machine, story["web"])
+    assert message.status.phase_detail == "waiting"
+    assert message.ByteSize() < _told_bytes(story["web"])
+
+
 def test_what_an_earlier_release_admitted_may_shrink_and_go_on() -> None:
     story = Story()
     long = spec(*("x" * (120 << 10) for _ in range(40)))

@@ -6,7 +6,7 @@ from effects.planner import plan_workload
 from journal.events import AppliedWorkload, WorkloadApplied
 from projections.admission import Admitted
 from projections.conditions import conditions_of
-from projections.dependencies import waits
+from projections.dependencies import MOST, NAMED, waits, waits_bytes
 from projections.details import Detail
 from projections.intents import Delete, Restart, Stop
 from projections.refusals import Refusal
@@ -43,6 +43,15 @@ def test_what_waits_says_for_whom(story: Story) -> None:
     assert (status.phase, status.detail, status.message) == (Phase.PENDING, Detail.WAITING, text)
     unmet = {one.type: one.message for one in conditions_of(story["web"], text) if not one.met}
     assert unmet["Unblocked"] == text and unmet["Settled"] == text
+
+
+def test_of_many_it_waits_for_some_are_named() -> None:
+    story = Story()
+    names = tuple(f"{number:02}{'x' * 61}" for number in range(MOST))
+    story.apply(*(declared(name) for name in names), declared("web", depends_on=names))
+    first = " and for ".join(f"{name}, which does not run yet" for name in names[:NAMED])
+    assert waits(story.machine, story["web"]) == f"it waits for {first} and for {MOST - NAMED} more"
+    assert len(waits(story.machine, story["web"])) < waits_bytes(names)
 
 
 def test_after_a_loss_of_power_they_come_up_in_their_order_again(story: Story) -> None:
