@@ -16,7 +16,7 @@ from capsuled.rpc import driver_status
 from effects.errors import DriverError, DriverLacks, GuestBusy, GuestFailed, NotRunning, RuntimeUnavailable
 from effects.microvms import agent as agents
 from effects.microvms.copier import MicroVMCopier
-from effects.microvms.executor import MicroVMExecutor
+from effects.microvms.executor import WINDOW_BYTES, MicroVMExecutor
 from effects.microvms.guests import MicroVMGuests
 from effects.microvms.meter import MicroVMMeter
 from effects.microvms.places import Key
@@ -335,6 +335,29 @@ def test_a_guest_that_says_what_has_no_place_in_an_exec_ends_that_exec_and_no_ot
             await told(made, started, text)
         with pytest.raises(GuestFailed, match="did not say that the process began"):
             await told(made, text)
+
+    run(tmp_path, service, suite)
+
+
+def test_a_guest_that_does_not_read_what_an_exec_is_told_holds_up_nobody_who_closes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("effects.microvms.executor.CLOSE_S", 0.5)
+    service = guest()
+    service.deaf = True
+
+    async def suite(made: Reached) -> None:
+        session = await MicroVMExecutor(made.agents).open(ExecRequest(*KEY, ("true",)))
+        saying = [asyncio.ensure_future(session.write(bytes(WINDOW_BYTES))), asyncio.ensure_future(session.signal(15))]
+        _, held_up = await asyncio.wait(saying, timeout=0.5)
+        assert len(held_up) == 2
+        async with asyncio.timeout(10):
+            with pytest.raises(RuntimeUnavailable, match="has not ended a process of exec"):
+                await session.close()
+            assert await asyncio.gather(*saying) == [None, None]
+        with pytest.raises(NotRunning):
+            await session.wait()
+        assert await made.agents.of(*KEY).call("Stats", pb.StatsRequest()) == pb.StatsResponse(), "on its own channel"
 
     run(tmp_path, service, suite)
 

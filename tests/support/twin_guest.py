@@ -25,11 +25,13 @@ from effects.runs.exec_protocol import ExecRequest, ExecSession, Executor, Windo
 from guest import relay
 
 KEY = Key("web", 7, 1)
+SHORT = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 4096))
+"""Of a server that takes no more of a call than this before somebody reads it."""
 
 
 class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
     """The agent in the run KEY. What a test wants to have otherwise it sets: with a `script` that is all that it says
-    to an exec. `asked` has the names of what was asked; `swallows` is how many of the next questions for its status get
+    to an exec; `deaf`, it says that a process began, and reads nothing more of it. `asked` has the names of what was asked; `swallows` is how many of the next questions for its status get
     no answer. Its clock is `behind_ns` behind; without one (None) it does not say what time it has."""
 
     def __init__(self, executor: Executor, copier: Copier | None = None) -> None:
@@ -43,6 +45,7 @@ class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
         self.behind_ns: int | None = None
         self.told_ns: list[int] = []
         self.script: tuple[pb.ExecServerMessage, ...] = ()
+        self.deaf = False
         self._executor = executor
         self._copier = copier
 
@@ -115,6 +118,9 @@ class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
             for said in self.script:
                 yield said
             return
+        if self.deaf:
+            yield pb.ExecServerMessage(started=pb.ExecStarted(pid=1))
+            await asyncio.Event().wait()
         try:
             session = await self._executor.open(_request(start))
         except DriverError as error:
@@ -262,7 +268,7 @@ class Reached:
 @asynccontextmanager
 async def reached(directory: Path, service: TwinGuest) -> AsyncIterator[Reached]:
     """Agents with this one among them."""
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=SHORT if service.deaf else ())
     guest_pb2_grpc.add_GuestServiceServicer_to_server(service, server)
     server.add_insecure_port(f"unix:{directory}/agent")
     await server.start()
