@@ -4,6 +4,7 @@ It keeps to guest.proto as the real one does, so what the daemon does with an ag
 """
 
 import asyncio
+import os
 import socket
 import threading
 import time
@@ -234,17 +235,20 @@ def _refused(error: DriverError, moved: int) -> pb.Refused:
 
 class Reached:
     """The daemon's side of a twin guest. `cut` ends the stream to it, and the daemon dials the next one; while it is
-    `away` there is none."""
+    `away` there is none, and with a `lack` this machine cannot dial."""
 
     def __init__(self, agents: Agents, service: TwinGuest) -> None:
         self.agents = agents
         self.service = service
         self.silent: list[str] = []
         self.away = False
+        self.lack = 0
         self._streams: list[socket.socket] = []
 
     async def dial(self) -> socket.socket:
         """A stream to the guest."""
+        if self.lack:
+            raise OSError(self.lack, os.strerror(self.lack))
         if self.away:
             raise ConnectionRefusedError
         ours, theirs = socket.socketpair()
