@@ -32,19 +32,19 @@ class Containerd:
         self.asked["Get"] += 1
         return containers_pb2.GetContainerResponse(container=containers_pb2.Container(id=request.id, spec=SPEC))
 
-    async def _task(self, request: Any, metadata: Any) -> Any:
+    async def _task(self, request: Any, metadata: Any, timeout: float) -> Any:
         return tasks_pb2.GetResponse(process=task_pb2.Process(pid=0))
 
-    async def _exec(self, request: Any, metadata: Any) -> None:
+    async def _exec(self, request: Any, metadata: Any, timeout: float) -> None:
         self.asked["Exec"] += 1
 
-    async def _start(self, request: Any, metadata: Any) -> Any:
+    async def _start(self, request: Any, metadata: Any, timeout: float) -> Any:
         return tasks_pb2.StartResponse(pid=0)
 
     async def _wait(self, request: Any, metadata: Any, wait_for_ready: bool = False) -> Any:
         return tasks_pb2.WaitResponse(exit_status=0)
 
-    async def _delete(self, request: Any, metadata: Any) -> None:
+    async def _delete(self, request: Any, metadata: Any, timeout: float) -> None:
         pass
 
 
