@@ -52,8 +52,8 @@ HANGUP_S = 1.0
 
 AGAIN_S = 0.1
 START_S = 30.0
-"""For a process to be made, and to be started, beside others on a slow machine. A deadline is all that ends a start whose
-working directory's server went away: containerd hands it on to the shim, and no cancellation."""
+"""For a process to be made, and to be started, beside others on a slow machine. A deadline is all that ends a start
+whose working directory's server went away: containerd hands it on to the shim, and no cancellation."""
 SHIM_S = 10.0
 """For a shim to answer anything else. One that is stuck answers nothing."""
 KILL_WAIT_S = 5.0
@@ -66,8 +66,8 @@ _GONE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
 
 
 class ContainerdExec:
-    """See the protocol. `pid` is the process's own, while there is one and it is known; `unheard`: it was to be started,
-    and nobody heard what came of that."""
+    """See the protocol. `pid` is the process's own, while there is one and it is known; `unheard`: it was to be
+    started, and nobody heard what came of that."""
 
     def __init__(self, connection: Connection, cid: str, exec_id: str, directory: Path) -> None:
         self._tasks = connection.tasks
@@ -121,8 +121,8 @@ class ContainerdExec:
             raise _exec_error(error, process) from error
 
     async def _started(self) -> None:
-        """Once begun, a start is seen through, to its deadline: what was started and has no known process id could not be
-        ended."""
+        """Once begun, a start is seen through, up to its deadline: what was started and has no known process id could
+        not be ended."""
         request = tasks_pb2.StartRequest(**self._ids)
         starting = asyncio.ensure_future(self._tasks.Start(request, metadata=self._metadata, timeout=START_S))
         self.unheard = True

@@ -37,7 +37,7 @@ LOOKS = 10
 LOOK_S = 0.1
 """Together as long as a start may take that nobody waits for any more."""
 KILLS = 10
-"""So many looks may find a stray that was killed before: one that waits for a disk in the kernel dies when that answers."""
+"""So many looks may find a stray that was killed before. One that waits in the kernel dies when its disk answers."""
 
 
 class _Run(msgspec.Struct, frozen=True):
@@ -163,8 +163,8 @@ class ContainerdExecutor:
                 self._turn.notify_all()
 
     async def _search(self, cid: str, first: int) -> None:
-        """End the strays of a container: until none has been seen for as long as a start may take. Raises StartFailed for
-        one that does not end."""
+        """End the strays of a container: until none has been seen for as long as a start may take. Raises StartFailed
+        for one that does not end."""
         async with self._turn:
             await self._turn.wait_for(lambda: not self._starting[cid] and cid not in self._searched)
             self._searched.add(cid)

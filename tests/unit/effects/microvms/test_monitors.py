@@ -115,7 +115,7 @@ def test_a_failure_at_a_monitors_end_is_told_once(tmp_path: Path) -> None:
         process = subprocess.Popen(["sleep", "1000"])
         files.begin(RunRecord())
         files.remember(identity_of(process.pid, "boot"))
-        monitors = Monitors(fails, fails, fails)  # type: ignore[arg-type]
+        monitors = Monitors(fails, fails, fails)
         monitor = monitors.adopt(KEY, files, "boot")
         assert monitor is not None
         monitor.kill()
