@@ -69,8 +69,8 @@ def chardev(path: Path) -> Dial:
 
 
 class Relay:
-    """One VM's. `path` is the socket's, short enough for one; its directory is the daemon's own, and made where it is not
-    there. `faults` counts what the guest did wrong, `lacks` what this machine did not have for the way to it."""
+    """One VM's. `path` is the socket's, short enough for one; its directory is the daemon's own, and made where it is
+    not there. `faults` counts what the guest did wrong, `lacks` what this machine did not have for the way to it."""
 
     def __init__(self, name: str, dial: Dial, path: Path) -> None:
         self._name = name
@@ -138,7 +138,8 @@ class Relay:
                 await asyncio.sleep(pause_s)
         finally:
             server.close()
-            with contextlib.suppress(OSError):  # it must not stand for a cancellation; whoever serves next takes it away
+            # It must not stand in a cancellation's place, and whoever serves next takes the file away.
+            with contextlib.suppress(OSError):
                 self._path.unlink()
 
     async def up(self) -> "asyncio.Future[None]":
