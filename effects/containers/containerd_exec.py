@@ -29,6 +29,7 @@ from effects.errors import (
     EntrypointMissing,
     NotExecutable,
     NotRunning,
+    RuntimeUnavailable,
     StartFailed,
 )
 from effects.runs.exec_protocol import ExecRequest, Window
@@ -50,6 +51,11 @@ HANGUP_S = 1.0
 """How long a process that was hung up on has to put its things in order."""
 
 AGAIN_S = 0.1
+START_S = 30.0
+"""For a process to be made, and to be started, beside others on a slow machine. A deadline is all that ends a start
+whose working directory's server went away: containerd hands it on to the shim, and no cancellation."""
+SHIM_S = 10.0
+"""For a shim to answer anything else. One that is stuck answers nothing."""
 KILL_WAIT_S = 5.0
 END_TRIES = 20
 
@@ -60,7 +66,8 @@ _GONE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
 
 
 class ContainerdExec:
-    """See the protocol. `pid` is the process's own, while there is one and it is known."""
+    """See the protocol. `pid` is the process's own, while there is one and it is known; `unheard`: it was to be
+    started, and nobody heard what came of that."""
 
     def __init__(self, connection: Connection, cid: str, exec_id: str, directory: Path) -> None:
         self._tasks = connection.tasks
@@ -73,6 +80,7 @@ class ContainerdExec:
         self._tty = False
         self._first: int | None = None
         self.pid = 0
+        self.unheard = False
 
     async def start(self, request: ExecRequest, process: dict[str, Any]) -> None:
         """Make the FIFOs, open our ends (a FIFO without a peer would block the shim), and start."""
@@ -106,22 +114,25 @@ class ContainerdExec:
             spec=AnyMessage(type_url=PROCESS_URL, value=msgspec.json.encode(process)),
         )
         try:
-            await self._tasks.Exec(request, metadata=self._metadata)
+            await self._tasks.Exec(request, metadata=self._metadata, timeout=START_S)
             self._ended = asyncio.ensure_future(self._exit())
             await self._started()
         except grpc.aio.AioRpcError as error:
             raise _exec_error(error, process) from error
 
     async def _started(self) -> None:
-        """Once begun, a start is seen through: what was started and has no known process id could not be ended."""
-        starting = asyncio.ensure_future(
-            self._tasks.Start(tasks_pb2.StartRequest(**self._ids), metadata=self._metadata)
-        )
+        """Once begun, a start is seen through, up to its deadline: what was started and has no known process id could
+        not be ended."""
+        request = tasks_pb2.StartRequest(**self._ids)
+        starting = asyncio.ensure_future(self._tasks.Start(request, metadata=self._metadata, timeout=START_S))
+        self.unheard = True
         try:
             await asyncio.shield(starting)
         finally:
             await asyncio.wait((starting,))
-            if not starting.exception():
+            error = starting.exception()
+            self.unheard = isinstance(error, grpc.aio.AioRpcError) and _is_no_answer(error)
+            if error is None:
                 self.pid = starting.result().pid
                 with contextlib.suppress(OSError):
                     self._first = os.pidfd_open(self.pid)
@@ -312,7 +323,8 @@ class ContainerdExec:
     async def _forgotten(self) -> bool:
         """Whether containerd holds nothing of it any more. It will not forget what still runs."""
         try:
-            await self._tasks.DeleteProcess(tasks_pb2.DeleteProcessRequest(**self._ids), metadata=self._metadata)
+            request = tasks_pb2.DeleteProcessRequest(**self._ids)
+            await self._tasks.DeleteProcess(request, metadata=self._metadata, timeout=SHIM_S)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return True
@@ -324,12 +336,18 @@ class ContainerdExec:
     async def _found(self) -> tuple[int, bool]:
         """The number of its process, 0 where there is none, and whether that has ended, as containerd has it."""
         try:
-            answer = await self._tasks.Get(tasks_pb2.GetRequest(**self._ids), metadata=self._metadata)
+            request = tasks_pb2.GetRequest(**self._ids)
+            answer = await self._tasks.Get(request, metadata=self._metadata, timeout=SHIM_S)
         except grpc.aio.AioRpcError:
             return 0, False
         # It is called stopped, too, where its shim has gone without having seen an end.
         ended = answer.process.status == task_pb2.STOPPED and answer.process.exited_at.seconds > 0
         return int(answer.process.pid), ended
+
+
+def _is_no_answer(error: grpc.aio.AioRpcError) -> bool:
+    """Whether containerd said nothing of the matter, whose shim may have seen it through all the same."""
+    return error.code() is grpc.StatusCode.DEADLINE_EXCEEDED or isinstance(translated(error), RuntimeUnavailable)
 
 
 def _exec_error(error: grpc.aio.AioRpcError, process: dict[str, Any]) -> DriverError:
@@ -344,7 +362,7 @@ def _exec_error(error: grpc.aio.AioRpcError, process: dict[str, Any]) -> DriverE
     if error.code() in _GONE or "not running" in details or "stopped" in details or "not created" in details:
         return NotRunning("the container is not running any more")
     failure = translated(error)
-    if isinstance(failure, StartFailed):
+    if isinstance(failure, StartFailed) and error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
         return StartFailed(
             f"the runtime could not start `{command}`: {details.rpartition('exec failed: ')[2] or details}"
         )

@@ -22,11 +22,11 @@ from containerdapi import containers_pb2, snapshots_pb2, tasks_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
 from effects.containers import names
 from effects.containers.bundles import Bundles
-from effects.containers.containerd_exec import ContainerdExec
+from effects.containers.containerd_exec import SHIM_S, ContainerdExec
 from effects.containers.sessions import end_session
 from effects.containers.spec import exec_process
 from effects.containers.strays import strays
-from effects.errors import NotRunning, RuntimeUnavailable
+from effects.errors import NotRunning, RuntimeUnavailable, StartFailed
 from effects.runs.exec_protocol import ExecRequest
 from effects.runs.users import layer_directories, resolve
 
@@ -37,6 +37,8 @@ nobody takes them out but who comes after them."""
 LOOKS = 10
 LOOK_S = 0.1
 """Together as long as a start may take that nobody waits for any more."""
+KILLS = 10
+"""So many looks may find a stray that was killed before. One that waits in the kernel dies when its disk answers."""
 
 
 class _Run(msgspec.Struct, frozen=True):
@@ -78,15 +80,17 @@ class ContainerdExecutor:
                 await session.start(request, process)
         except BaseException as error:
             # Nobody else knows of it: it ends even if whoever asked for it has gone.
-            await asyncio.shield(self._undone(session, cid, isinstance(error, RuntimeUnavailable)))
+            await asyncio.shield(self._undone(session, cid, session.unheard or isinstance(error, RuntimeUnavailable)))
             raise
         return session
 
     async def _undone(self, session: ContainerdExec, cid: str, unheard: bool) -> None:
         """A start that nobody heard the end of may have been seen through all the same."""
-        if unheard and cid in self._runs:
-            await self._search(cid, self._runs[cid].pid)
-        await session.close()
+        try:
+            if unheard and cid in self._runs:
+                await self._search(cid, self._runs[cid].pid)
+        finally:
+            await session.close()
 
     # --- what a run is like --------------------------------------------------------------------------------------
 
@@ -119,7 +123,8 @@ class ContainerdExecutor:
 
     async def _first_process(self, cid: str) -> int:
         asked = tasks_pb2.GetRequest(container_id=cid)
-        return int((await self._connection.tasks.Get(asked, metadata=self._connection.metadata)).process.pid)
+        tasks, metadata = self._connection.tasks, self._connection.metadata
+        return int((await tasks.Get(asked, metadata=metadata, timeout=SHIM_S)).process.pid)
 
     # --- what is left of others ----------------------------------------------------------------------------------
 
@@ -159,17 +164,23 @@ class ContainerdExecutor:
                 self._turn.notify_all()
 
     async def _search(self, cid: str, first: int) -> None:
-        """End the strays of a container: until none has been seen for as long as a start may take."""
+        """End the strays of a container: until none has been seen for as long as a start may take. Raises StartFailed
+        for one that does not end."""
         async with self._turn:
             await self._turn.wait_for(lambda: not self._starting[cid] and cid not in self._searched)
             self._searched.add(cid)
         try:
             looks = LOOKS if first else 0
+            kills: Counter[int] = Counter()
             while looks:
                 known = frozenset(session.pid for session in self._sessions if session.pid)
                 found = await asyncio.to_thread(strays, first, known)
                 for pid in found:
                     await asyncio.to_thread(end_session, pid, reaped=False)
+                kills.update(found)
+                stubborn = next((pid for pid, count in kills.items() if count > KILLS), 0)
+                if stubborn:
+                    raise StartFailed(f"a process of exec ({stubborn}) does not end although it was killed")
                 looks = LOOKS if found else looks - 1
                 await asyncio.sleep(LOOK_S)
         finally:

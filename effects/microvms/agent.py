@@ -2,7 +2,8 @@
 
 Nobody but the agent can say that a guest is well as a machine, so it is asked every BEAT_S. One question may go lost in
 a daemon that was held up, or on a machine that has too much to do, and a guest killed for that loses what it was doing;
-one that hangs has already lost it. So it takes MISSES questions in a row, a minute, before its silence is reported.
+one that hangs has already lost it. So it takes MISSES questions in a row, a minute, before its silence is reported. One
+that could not be put, as this machine lacked what the way takes, is no miss.
 The same questions keep its clock. What it says is bounded before it is read, and its words are made fit to be shown.
 """
 
@@ -117,13 +118,11 @@ class Agent:
 
     async def run(self) -> None:
         """Keep the way, until it is cancelled."""
-        relaying = asyncio.ensure_future(self._relay.run())
         try:
-            await self._watch()
-            await relaying
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._relay.run())
+                group.create_task(self._watch())
         finally:
-            relaying.cancel()
-            await asyncio.wait((relaying,))
             await self._close()
 
     # --- asking --------------------------------------------------------------------------------------------------
@@ -251,11 +250,13 @@ class Agent:
         """Returns once it is silent, and that was reported."""
         misses, limit = 0, FIRST_MISSES
         while misses < limit:
+            lacks = self._relay.lacks
             try:
                 async with asyncio.timeout(BEAT_WAIT_S):
                     await self._beat()
             except TimeoutError:
-                misses += 1
+                if self._relay.lacks == lacks and not self._relay.unused:
+                    misses += 1
                 continue
             misses, limit = 0, MISSES
             await asyncio.sleep(BEAT_S)

@@ -1,6 +1,7 @@
 """The ways to all agents of this machine, by their runs: one for each VM that lives, as long as it lives."""
 
 import asyncio
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ from effects.errors import NotRunning
 from effects.microvms.agent import ASK_S, Agent
 from effects.microvms.places import Key
 from effects.microvms.relay import Dial, Relay
+
+log = logging.getLogger(__name__)
 
 
 class Agents:
@@ -28,12 +31,12 @@ class Agents:
         if key in self._agents:
             return
         if not self._made:
-            shutil.rmtree(self._directory, ignore_errors=True)  # a dead daemon's
-            self._directory.mkdir(parents=True, mode=0o700)
+            shutil.rmtree(self._directory, ignore_errors=True)  # a dead daemon's; each relay makes it where it lacks
         self._made += 1
         path = self._directory / str(self._made)
         agent = self._agents[key] = Agent(key, Relay(key[0], dial, path), path, self._silent)
-        self._running[key] = asyncio.ensure_future(agent.run())
+        running = self._running[key] = asyncio.ensure_future(agent.run())
+        running.add_done_callback(_told)
 
     def remove(self, key: Key) -> None:
         """There is none any more."""
@@ -64,3 +67,9 @@ class Agents:
         """Ask it to end its payload; returns once it has heard. Raises DriverError where it cannot be asked."""
         request = pb.StopRequest(signal=signal, grace_ms=grace_ms)
         await self.of(*key).call("Stop", request, ASK_S, anyway=True)
+
+
+def _told(running: "asyncio.Task[None]") -> None:
+    """A way ends when it is told to. One that fails has met what nobody foresaw, and its VM lives on without."""
+    if not running.cancelled() and running.exception() is not None:
+        log.error("the way to an agent failed", exc_info=running.exception())

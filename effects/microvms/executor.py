@@ -35,7 +35,7 @@ PIECES_MAX = 16
 START_S = 30.0
 """For a process to be started: a guest that swaps, or is emulated, takes a while."""
 CLOSE_S = 30.0
-"""For a process that is hung up on to end, and to be killed if it does not."""
+"""For a guest to be told that it shall hang up on a process, and for that to end, and to be killed if it does not."""
 
 _REFUSALS: dict[str, type[DriverError]] = {
     "ENTRYPOINT_MISSING": EntrypointMissing,
@@ -148,7 +148,7 @@ class MicroVMExec:
         async with self._sending:
             if self._closed:
                 return
-            with contextlib.suppress(DriverError):
+            with contextlib.suppress(DriverError, asyncio.InvalidStateError):
                 if message is None:
                     self._closed = True
                     await self._agent.within(self._call.done_writing(), None)
@@ -216,12 +216,18 @@ class MicroVMExec:
 
     async def close(self) -> None:
         """See the protocol. After the last word the agent hangs up, kills, and ends the call when nothing is left."""
-        await asyncio.shield(self._said(None))
+        last = asyncio.ensure_future(self._said(None))
+        await asyncio.wait((last,), timeout=CLOSE_S)
+        heard = last.done()
+        if not heard:
+            # Nothing is said while something else is, and a guest that does not read holds that up for ever.
+            self._call.cancel()
+            await asyncio.wait((last,))
         while not self._output.empty():
             self._output.get_nowait()  # who waited to put something here finds that nobody wants it
         if self._reading is not None:
             await asyncio.wait((self._reading,), timeout=CLOSE_S)
-            if not self._reading.done():
+            if not heard or not self._reading.done():
                 self._call.cancel()
                 await asyncio.wait((self._reading,))
                 raise RuntimeUnavailable(

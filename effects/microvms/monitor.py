@@ -140,7 +140,14 @@ class Monitors:
         return self.take(Monitor(key, files, record, found.pid, process, _overheard(found.pid)))
 
     def take(self, monitor: Monitor) -> Monitor:
-        """Follow this one from now on."""
+        """Follow this one from now on. Gives the one that is followed: who begins one writes it down before he takes
+        it, and whoever looks between these two has adopted it; then that one stays, and this one is closed."""
+        found = self._living.get(monitor.key)
+        if found is not None and found.pid == monitor.pid:
+            # Who began it made the pipe that it speaks into; what it had in its place before is what was overheard.
+            found.said, monitor.said = monitor.said, found.said
+            monitor.close()
+            return found
         self._living[monitor.key] = monitor
         asyncio.get_running_loop().add_reader(monitor.process, self._over, monitor)
         if monitor.record.agent:
@@ -197,18 +204,20 @@ class Monitors:
             self._suffered(monitor)
 
     def _over(self, monitor: Monitor) -> None:
-        monitor.status = self._reaped(monitor.process)
         self._forget(monitor)
         try:
+            monitor.status = self._reaped(monitor.process)
             self._ended(monitor)
         finally:
             monitor.close()
-        monitor.over.set()
-        monitor.news.set()
+            monitor.over.set()
+            monitor.news.set()
 
     def _forget(self, monitor: Monitor) -> None:
-        del self._living[monitor.key]
+        # First of all: what has ended stays readable, and whatever fails behind this would be called again for ever.
         asyncio.get_running_loop().remove_reader(monitor.process)
+        if self._living.get(monitor.key) is monitor:
+            del self._living[monitor.key]
         for number in [number for number, one in self._watches.items() if one is monitor]:
             del self._watches[number]
             inotify.drop(self._notices, number)

@@ -5,9 +5,14 @@ keep to the channel, and when nobody in the guest answers. Each time both ends b
 
 What the guest sends is not trusted: it can hold up its own channel and nothing else. It is read a piece at a time, no
 more of it waits here than its credit, and what is no frame ends the stream, which is then left alone for a while.
+
+Nor is it blamed for what this machine lacks: without a descriptor or an inode of our own all is begun anew until there
+is one, and that is counted.
 """
 
 import asyncio
+import contextlib
+import errno
 import logging
 import os
 import socket
@@ -37,6 +42,9 @@ AGAIN_S, AGAIN_MAX_S = 0.1, 5.0
 GOOD_S = 60.0
 """A stream that lasted so long was a good one: the next is dialled at once."""
 
+_NOBODY = frozenset({errno.ENODEV, errno.ENOENT, errno.ENXIO, errno.EAGAIN, errno.EHOSTUNREACH, errno.ETIMEDOUT})
+"""What a dial fails with, beside a ConnectionError, where nobody is on the other side, or does not answer."""
+
 Dial = Callable[[], Awaitable[socket.socket]]
 """A new stream to the guest, connected. Raises OSError."""
 
@@ -61,7 +69,8 @@ def chardev(path: Path) -> Dial:
 
 
 class Relay:
-    """One VM's. `path` is the socket's, short enough for one. `faults` counts what the guest did wrong."""
+    """One VM's. `path` is the socket's, short enough for one; its directory is the daemon's own, and made where it is
+    not there. `faults` counts what the guest did wrong, `lacks` what this machine did not have for the way to it."""
 
     def __init__(self, name: str, dial: Dial, path: Path) -> None:
         self._name = name
@@ -73,6 +82,15 @@ class Relay:
         self._talks = 0
         self._unasked_bytes = 0
         self.faults = 0
+        self.lacks = 0
+        self._lacking = False
+
+    @property
+    def unused(self) -> bool:
+        """Whether there is a stream on which nobody of ours has come yet, which is no guest's doing: gRPC may lack a
+        descriptor for its own end."""
+        stream = self._live()
+        return stream is not None and not stream.used
 
     def asked(self) -> None:
         """A question was put: it may be answered."""
@@ -91,7 +109,22 @@ class Relay:
 
     async def run(self) -> None:
         """Until it is cancelled."""
+        try:
+            while True:
+                try:
+                    await self._serve()
+                except OSError as error:
+                    self._lack(error)
+                await asyncio.sleep(DIAL_S)
+        finally:
+            async with self._changed:
+                self._over = True
+                self._changed.notify_all()
+
+    async def _serve(self) -> None:
+        """Until it is cancelled. Raises OSError for what this machine itself lacks."""
         loop = asyncio.get_running_loop()
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path.unlink(missing_ok=True)
         server = await loop.create_unix_server(lambda: _Local(self._live()), self._path)
         try:
@@ -105,10 +138,9 @@ class Relay:
                 await asyncio.sleep(pause_s)
         finally:
             server.close()
-            self._path.unlink(missing_ok=True)
-            async with self._changed:
-                self._over = True
-                self._changed.notify_all()
+            # It must not stand in a cancellation's place, and whoever serves next takes the file away.
+            with contextlib.suppress(OSError):
+                self._path.unlink()
 
     async def up(self) -> "asyncio.Future[None]":
         """Waits until there is a stream on which both ends have begun; what it gives is done when that has ended.
@@ -124,14 +156,21 @@ class Relay:
         return stream if stream is not None and stream.channel.live and not stream.ended.done() else None
 
     async def _one_stream(self) -> bool:
-        """Whether there was one."""
+        """Whether there was one. Raises OSError for what this machine itself lacks."""
         try:
             connected = await self._dial()
         except OSError as error:
+            if not isinstance(error, ConnectionError) and error.errno not in _NOBODY:
+                raise
             log.debug("no channel to %s yet: %s", self._name, error)
             return False
         stream = _Stream(self.heard)
-        await asyncio.get_running_loop().create_connection(lambda: stream, sock=connected)
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: stream, sock=connected)
+        except BaseException:
+            connected.close()
+            raise
+        self._lacking = False
         self._stream = stream
         try:
             await asyncio.wait((stream.begun,), timeout=READY_S)
@@ -146,6 +185,18 @@ class Relay:
             self._fault(stream.why)
         return True
 
+    def _lack(self, error: OSError) -> None:
+        """Said once, until there is a stream."""
+        self.lacks += 1
+        told = log.debug if self._lacking else log.warning
+        self._lacking = True
+        told(
+            "no way can be made to the guest of %s, as this machine itself lacks something (%s): it is tried again; "
+            "exec, copies and stats fail meanwhile, and the guest's silence is not held against it",
+            self._name,
+            error,
+        )
+
     def _fault(self, error: Broken) -> None:
         """Whoever sends nonsense may send it for ever: it is said once."""
         self.faults += 1
@@ -159,7 +210,8 @@ class Relay:
 
 
 class _Stream(asyncio.Protocol):
-    """One stream to the guest. `begun` is done when it has or never will, `ended` when it has; `why` it was broken."""
+    """One stream to the guest. `begun` is done when it has or never will, `ended` when it has; `why` it was broken;
+    `used`: somebody of ours has come to it."""
 
     def __init__(self, heard: Callable[[int], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -169,6 +221,7 @@ class _Stream(asyncio.Protocol):
         self.ended: asyncio.Future[None] = loop.create_future()
         self.why: Broken | None = None
         self.full = False
+        self.used = False
         self._locals: dict[int, _Local] = {}
         self._transport: asyncio.Transport | None = None
 
@@ -211,6 +264,7 @@ class _Stream(asyncio.Protocol):
 
     def opened(self, local: "_Local") -> int | None:
         """A connection more, and its number."""
+        self.used = True
         number = self.channel.open()
         if number is None:
             self.close(Broken(f"it closes none of {len(self.channel.connections)} connections"))

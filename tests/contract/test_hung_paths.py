@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from effects.errors import DriverError, HostPathMissing, StartFailed
+from effects.runs.exec_protocol import ExecRequest
 from effects.runs.protocol import RunSpec
 from journal.specs import HostBind
+from tests.contract.exec_subjects import everything, with_container
 from tests.contract.run_subjects import SERVE
-from tests.support.hung import DEVICE, hung
+from tests.support.hung import DEVICE, hung, hung_inside
 from tests.support.runtime import Runtime, chunks, runtime
 from tools.demo_image import archive
 
@@ -68,5 +70,32 @@ def test_a_task_whose_path_goes_while_it_is_made_is_given_up(monkeypatch: pytest
             await driver.remove_run("web", 7, 1)
             assert await driver.observe() == ()
             assert (await driver.ensure_running(make("web", run=2))).status == "running"
+
+    asyncio.run(suite())
+
+
+def test_an_exec_whose_directory_does_not_answer_is_given_up_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("effects.containers.containerd_exec.START_S", 2)
+
+    async def suite() -> None:
+        async with asyncio.timeout(120), runtime() as made:
+            inside = await with_container(made)
+            (web,) = await made.containers.observe()
+            away = ExecRequest("web", 7, 1, ("sleep", "4711"), working_dir="/tmp")
+            with hung_inside(web.pid, "/tmp"):
+                with pytest.raises(StartFailed, match="gives no answer in time"):
+                    await made.executor.open(away)
+                assert await inside.alive() == 0
+                leaving = asyncio.ensure_future(made.executor.open(away))
+                await asyncio.sleep(0.5)
+                leaving.cancel()
+                await asyncio.wait((leaving,))
+                assert leaving.cancelled() and await inside.alive() == 0
+                assert (await everything(await inside.open("exit", "4")))[2] == 4
+            await asyncio.sleep(0.5)
+            assert await inside.alive() == 0, "nobody goes on once it answers"
+            assert list((made.run / "exec").iterdir()) == []
 
     asyncio.run(suite())

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,8 +17,10 @@ from capsule.guest.v1 import guest_pb2 as pb
 from capsuled.rpc import driver_status
 from effects.errors import DriverError, DriverLacks, GuestBusy, GuestFailed, NotRunning, RuntimeUnavailable
 from effects.microvms import agent as agents
+from effects.microvms import relay as relays
+from effects.microvms.agents import Agents
 from effects.microvms.copier import MicroVMCopier
-from effects.microvms.executor import MicroVMExecutor
+from effects.microvms.executor import WINDOW_BYTES, MicroVMExecutor
 from effects.microvms.guests import MicroVMGuests
 from effects.microvms.meter import MicroVMMeter
 from effects.microvms.places import Key
@@ -118,6 +122,82 @@ def test_an_agent_that_never_comes_is_waited_for_longer_and_then_reported(tmp_pa
         assert asyncio.get_running_loop().time() - began >= agents.FIRST_MISSES * 0.1
 
     run(tmp_path, guest(), suite)
+
+
+@pytest.fixture
+def lacking(hasty: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """What lacks is looked for again and again while a question waits. What is said of it."""
+    monkeypatch.setattr(relays, "DIAL_S", 0.01)
+    caplog.set_level(logging.WARNING)
+    return caplog
+
+
+MISSED_S = 2 * agents.FIRST_MISSES * 0.1
+"""Twice as long as it takes to believe that an agent never comes."""
+
+
+def test_without_a_place_for_the_channels_socket_no_guest_is_blamed(
+    tmp_path: Path, lacking: pytest.LogCaptureFixture
+) -> None:
+    async def suite(made: Reached) -> None:
+        full, silent = tmp_path / "full", list[str]()
+        full.touch()
+        others = Agents(full / "agents", lambda key, why: silent.append(why))
+        others.add(KEY, made.dial)
+        await asyncio.sleep(MISSED_S)
+        assert not silent
+        full.unlink()
+        assert await others.of(*KEY).call("Stats", pb.StatsRequest()) == pb.StatsResponse()
+        await others.close()
+
+    run(tmp_path, guest(), suite)
+    (told,) = (record.getMessage() for record in lacking.records if record.name == relays.log.name)
+    assert "no way can be made to the guest of web" in told and "Not a directory" in told
+
+
+def test_without_a_descriptor_to_dial_with_no_guest_is_blamed(
+    tmp_path: Path, lacking: pytest.LogCaptureFixture
+) -> None:
+    async def suite(made: Reached) -> None:
+        for _ in range(2):
+            assert await made.agents.of(*KEY).call("Stats", pb.StatsRequest()) == pb.StatsResponse()
+            made.lack = errno.EMFILE
+            made.cut()
+            await asyncio.sleep(MISSED_S)
+            assert not made.silent
+            made.lack = 0
+
+    run(tmp_path, guest(), suite)
+    told = [record.getMessage() for record in lacking.records if record.name == relays.log.name]
+    assert len(told) == 2 and all("Too many open files" in one for one in told), "once, each time"
+
+
+def test_without_a_descriptor_for_grpcs_own_end_no_guest_is_blamed(tmp_path: Path, hasty: None) -> None:
+    async def suite(made: Reached) -> None:
+        agent = made.agents.of(*KEY)
+        path, agent._path = agent._path, tmp_path / "nowhere"
+        await asyncio.sleep(MISSED_S)
+        assert not made.silent
+        agent._path = path
+        assert await agent.call("Stats", pb.StatsRequest()) == pb.StatsResponse()
+
+    run(tmp_path, guest(), suite)
+
+
+def test_what_nobody_foresaw_on_the_way_to_an_agent_is_logged_and_no_guest_is_blamed(
+    tmp_path: Path, hasty: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def suite(made: Reached) -> None:
+        async def dial() -> socket.socket:
+            raise ZeroDivisionError
+
+        made.agents.remove(KEY)
+        made.agents.add(KEY, dial)
+        await asyncio.sleep(MISSED_S)
+        assert not made.silent
+
+    run(tmp_path, guest(), suite)
+    assert "the way to an agent failed" in caplog.text and "ZeroDivisionError" in caplog.text
 
 
 def test_who_waits_for_the_agent_of_a_microvm_that_ends_waits_no_longer(tmp_path: Path) -> None:
@@ -353,6 +433,29 @@ def test_a_guest_that_says_what_has_no_place_in_an_exec_ends_that_exec_and_no_ot
             await told(made, started, text)
         with pytest.raises(GuestFailed, match="did not say that the process began"):
             await told(made, text)
+
+    run(tmp_path, service, suite)
+
+
+def test_a_guest_that_does_not_read_what_an_exec_is_told_holds_up_nobody_who_closes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("effects.microvms.executor.CLOSE_S", 0.5)
+    service = guest()
+    service.deaf = True
+
+    async def suite(made: Reached) -> None:
+        session = await MicroVMExecutor(made.agents).open(ExecRequest(*KEY, ("true",)))
+        saying = [asyncio.ensure_future(session.write(bytes(WINDOW_BYTES))), asyncio.ensure_future(session.signal(15))]
+        _, held_up = await asyncio.wait(saying, timeout=0.5)
+        assert len(held_up) == 2
+        async with asyncio.timeout(10):
+            with pytest.raises(RuntimeUnavailable, match="has not ended a process of exec"):
+                await session.close()
+            assert await asyncio.gather(*saying) == [None, None]
+        with pytest.raises(NotRunning):
+            await session.wait()
+        assert await made.agents.of(*KEY).call("Stats", pb.StatsRequest()) == pb.StatsResponse(), "on its own channel"
 
     run(tmp_path, service, suite)
 

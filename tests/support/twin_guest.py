@@ -4,6 +4,7 @@ It keeps to guest.proto as the real one does, so what the daemon does with an ag
 """
 
 import asyncio
+import os
 import socket
 import threading
 import time
@@ -25,11 +26,13 @@ from effects.runs.exec_protocol import ExecRequest, ExecSession, Executor, Windo
 from guest import relay
 
 KEY = Key("web", 7, 1)
+SHORT = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 4096))
+"""Of a server that takes no more of a call than this before somebody reads it."""
 
 
 class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
     """The agent in the run KEY. What a test wants to have otherwise it sets: with a `script` that is all that it says
-    to an exec. `asked` has the names of what was asked; `swallows` is how many of the next questions for its status get
+    to an exec; `deaf`, it says that a process began, and reads nothing more of it. `asked` has the names of what was asked; `swallows` is how many of the next questions for its status get
     no answer. Its clock is `behind_ns` behind; without one (None) it does not say what time it has."""
 
     def __init__(self, executor: Executor, copier: Copier | None = None) -> None:
@@ -43,6 +46,7 @@ class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
         self.behind_ns: int | None = None
         self.told_ns: list[int] = []
         self.script: tuple[pb.ExecServerMessage, ...] = ()
+        self.deaf = False
         self._executor = executor
         self._copier = copier
 
@@ -115,6 +119,9 @@ class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
             for said in self.script:
                 yield said
             return
+        if self.deaf:
+            yield pb.ExecServerMessage(started=pb.ExecStarted(pid=1))
+            await asyncio.Event().wait()
         try:
             session = await self._executor.open(_request(start))
         except DriverError as error:
@@ -228,17 +235,20 @@ def _refused(error: DriverError, moved: int) -> pb.Refused:
 
 class Reached:
     """The daemon's side of a twin guest. `cut` ends the stream to it, and the daemon dials the next one; while it is
-    `away` there is none."""
+    `away` there is none, and with a `lack` this machine cannot dial."""
 
     def __init__(self, agents: Agents, service: TwinGuest) -> None:
         self.agents = agents
         self.service = service
         self.silent: list[str] = []
         self.away = False
+        self.lack = 0
         self._streams: list[socket.socket] = []
 
     async def dial(self) -> socket.socket:
         """A stream to the guest."""
+        if self.lack:
+            raise OSError(self.lack, os.strerror(self.lack))
         if self.away:
             raise ConnectionRefusedError
         ours, theirs = socket.socketpair()
@@ -262,7 +272,7 @@ class Reached:
 @asynccontextmanager
 async def reached(directory: Path, service: TwinGuest) -> AsyncIterator[Reached]:
     """Agents with this one among them."""
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=SHORT if service.deaf else ())
     guest_pb2_grpc.add_GuestServiceServicer_to_server(service, server)
     server.add_insecure_port(f"unix:{directory}/agent")
     await server.start()

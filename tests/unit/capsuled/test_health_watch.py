@@ -57,11 +57,13 @@ class InMemory:
 
 
 class Scripted:
-    """A prober that finds what it is told to, notes when, and says how many looks were at work at once."""
+    """A prober that finds what it is told to, notes when, and says how many looks were at work at once. One that is cut
+    takes `ends_s` to end what it began."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self.finds: Callable[[Target], Finding | None] = lambda target: WELL
         self.takes_s = 0.0
+        self.ends_s = 0.0
         self.looks: list[tuple[str, float]] = []
         self.cut = 0
         self.at_work: dict[str, int] = {}
@@ -77,6 +79,7 @@ class Scripted:
             await asyncio.sleep(1_000 if target.name.startswith("hung") else self.takes_s)
         except asyncio.CancelledError:
             self.cut += 1
+            await asyncio.sleep(self.ends_s)
             raise
         finally:
             self.at_work[target.name] -= 1
@@ -180,6 +183,41 @@ def test_a_look_that_takes_too_long_has_failed_and_nothing_of_it_is_left() -> No
         (event,) = [event for _, event in house.log.entries if isinstance(event, WorkloadHealthChanged)]
         assert (event.failures, event.message, event.restart) == (3, "no answer within 5 s", False)
         assert house.prober.cut >= 5 and sum(house.prober.at_work.values()) == 0
+
+    play(story)
+
+
+def test_a_look_that_does_not_end_has_failed_in_its_time_and_so_has_each_that_was_due_meanwhile() -> None:
+    async def story(loop: VirtualLoop) -> None:
+        house = House(loop, {"web": replace(CHECK, interval_ms=30_000)}, restart="never")
+        house.prober.finds = lambda target: WELL
+        task = asyncio.ensure_future(house.watch.run())
+        await asyncio.sleep(50)
+        assert house.told() == [("web", "healthy")]
+        house.prober.takes_s, house.prober.ends_s = 1_000, 300
+        looks = len(house.prober.looks)
+        await asyncio.sleep(3 * 35)
+        assert house.told() == [("web", "healthy"), ("web", "unhealthy")]
+        assert len(house.prober.looks) == looks + 1 and house.prober.cut == 1, "not looked at by two at once"
+        house.prober.takes_s = 0.0
+        await asyncio.sleep(300)
+        assert house.told()[2:] == [("web", "healthy")]
+        await ended(task)
+
+    play(story)
+
+
+def test_a_look_that_takes_a_moment_to_end_takes_nothing_of_the_nexts_time() -> None:
+    async def story(loop: VirtualLoop) -> None:
+        house = House(loop, {"web": replace(CHECK, interval_ms=1_000, timeout_ms=1_000, retries=2)})
+        task = asyncio.ensure_future(house.watch.run())
+        await asyncio.sleep(20)
+        house.prober.takes_s, house.prober.ends_s = 1.5, 4
+        await asyncio.sleep(2.1)
+        house.prober.takes_s = 0.9
+        await asyncio.sleep(20)
+        assert house.prober.cut == 1 and house.told() == [("web", "healthy")]
+        await ended(task)
 
     play(story)
 

@@ -52,20 +52,20 @@ class Tasks:
         self._process = process
         self.found = task_pb2.Process(pid=process.pid, status=task_pb2.RUNNING)
 
-    async def Exec(self, request: Any, metadata: Any) -> None:
+    async def Exec(self, request: Any, metadata: Any, timeout: float) -> None:
         pass
 
-    async def Start(self, request: Any, metadata: Any) -> tasks_pb2.StartResponse:
+    async def Start(self, request: Any, metadata: Any, timeout: float) -> tasks_pb2.StartResponse:
         return tasks_pb2.StartResponse(pid=self._process.pid)
 
     async def Wait(self, request: Any, metadata: Any, wait_for_ready: bool = False) -> tasks_pb2.WaitResponse:
         code = await asyncio.to_thread(self._process.wait)
         return tasks_pb2.WaitResponse(exit_status=code & 0xFF)
 
-    async def Get(self, request: Any, metadata: Any) -> tasks_pb2.GetResponse:
+    async def Get(self, request: Any, metadata: Any, timeout: float) -> tasks_pb2.GetResponse:
         return tasks_pb2.GetResponse(process=self.found)
 
-    async def DeleteProcess(self, request: Any, metadata: Any) -> None:
+    async def DeleteProcess(self, request: Any, metadata: Any, timeout: float) -> None:
         pass
 
 

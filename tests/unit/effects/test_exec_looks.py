@@ -1,4 +1,5 @@
-"""What an exec needs to know of its run is asked for once, however many are looked at in turn; nothing is left of it."""
+"""What an exec needs to know of its run is asked for once, however many are looked at in turn; nothing is left of it, and
+nobody waits for ever for a shim that is stuck."""
 
 import asyncio
 from collections import Counter
@@ -6,11 +7,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import grpc
 import msgspec
+import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from containerdapi import containers_pb2, task_pb2, tasks_pb2
+from effects.containers import containerd_exec, containerd_executor
 from effects.containers.containerd_executor import ContainerdExecutor
+from effects.errors import StartFailed
 from effects.runs.exec_protocol import ExecRequest
 
 SPEC = AnyMessage(value=msgspec.json.encode({"process": {"args": ["serve"], "cwd": "/", "env": []}}))
@@ -32,19 +37,19 @@ class Containerd:
         self.asked["Get"] += 1
         return containers_pb2.GetContainerResponse(container=containers_pb2.Container(id=request.id, spec=SPEC))
 
-    async def _task(self, request: Any, metadata: Any) -> Any:
+    async def _task(self, request: Any, metadata: Any, timeout: float) -> Any:
         return tasks_pb2.GetResponse(process=task_pb2.Process(pid=0))
 
-    async def _exec(self, request: Any, metadata: Any) -> None:
+    async def _exec(self, request: Any, metadata: Any, timeout: float) -> None:
         self.asked["Exec"] += 1
 
-    async def _start(self, request: Any, metadata: Any) -> Any:
+    async def _start(self, request: Any, metadata: Any, timeout: float) -> Any:
         return tasks_pb2.StartResponse(pid=0)
 
     async def _wait(self, request: Any, metadata: Any, wait_for_ready: bool = False) -> Any:
         return tasks_pb2.WaitResponse(exit_status=0)
 
-    async def _delete(self, request: Any, metadata: Any) -> None:
+    async def _delete(self, request: Any, metadata: Any, timeout: float) -> None:
         pass
 
 
@@ -65,3 +70,81 @@ def test_looks_that_go_round_ask_once_for_each_run_and_leave_no_count_behind(tmp
         assert not executor._starting
 
     asyncio.run(asyncio.wait_for(main(), 60))
+
+
+class Stuck(Containerd):
+    """Its shim gives no answer, from the start of an exec on: each question ends with its deadline."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("Start", "DeleteProcess"):
+            setattr(self.tasks, name, self._late)
+
+    async def _late(self, request: Any, metadata: Any, timeout: float) -> Any:
+        await asyncio.sleep(timeout)
+        raise grpc.aio.AioRpcError(
+            grpc.StatusCode.DEADLINE_EXCEEDED, grpc.aio.Metadata(), grpc.aio.Metadata(), "Deadline Exceeded", None
+        )
+
+    async def _task(self, request: Any, metadata: Any, timeout: float) -> Any:
+        if request.exec_id:
+            return await self._late(request, metadata, timeout)
+        return tasks_pb2.GetResponse(process=task_pb2.Process(pid=4711))
+
+    async def _wait(self, request: Any, metadata: Any, wait_for_ready: bool = False) -> Any:
+        await asyncio.Event().wait()
+
+
+REQUEST = ExecRequest("web", 7, 1, ("true",), stdin=False)
+
+
+def opening(made: Containerd, directory: Path) -> ContainerdExecutor:
+    bundles = SimpleNamespace(read=lambda cid: None)
+    return ContainerdExecutor(cast(Any, made), directory, cast(Any, bundles))
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["waited for", "called off"])
+def test_a_start_that_hangs_ends_at_its_deadline_and_what_may_have_come_of_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: bool
+) -> None:
+    monkeypatch.setattr(containerd_exec, "START_S", 0.2)
+    monkeypatch.setattr(containerd_exec, "SHIM_S", 0.1)
+    looked: list[int] = []
+
+    def nobody(first: int, known: frozenset[int]) -> tuple[int, ...]:
+        looked.append(first)
+        return ()
+
+    monkeypatch.setattr(containerd_executor, "strays", nobody)
+
+    async def main() -> None:
+        executor = opening(Stuck(), tmp_path)
+        asking = asyncio.ensure_future(executor.open(REQUEST))
+        await asyncio.sleep(0.1)
+        if leaves:
+            asking.cancel()
+        with pytest.raises(StartFailed, match="gives no answer in time"):
+            await asking
+        assert looked == [4711] * containerd_executor.LOOKS and not executor._starting
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_a_stray_that_does_not_die_is_told_of_and_no_longer_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containerd_exec, "START_S", 0.01)
+    monkeypatch.setattr(containerd_exec, "SHIM_S", 0.01)
+    monkeypatch.setattr(containerd_executor, "LOOK_S", 0.001)
+    monkeypatch.setattr(containerd_executor, "strays", lambda first, known: (4712,))
+    monkeypatch.setattr(containerd_executor, "end_session", lambda leader, reaped: None)
+
+    async def main() -> None:
+        executor = opening(Stuck(), tmp_path)
+        with pytest.raises(StartFailed):
+            await executor.open(REQUEST)
+        with pytest.raises(StartFailed, match=r"\(4712\) does not end although it was killed"):
+            await executor._search("web.7.1", 4711)
+        assert not executor._searched
+
+    asyncio.run(asyncio.wait_for(main(), 30))

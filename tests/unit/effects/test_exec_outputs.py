@@ -30,16 +30,16 @@ class Shells:
         self._script = script
         self._shell: subprocess.Popen[bytes]
 
-    async def Exec(self, request: Any, metadata: Any) -> None:
+    async def Exec(self, request: Any, metadata: Any, timeout: float) -> None:
         self._shell = started(self._script, request.stdout, request.stderr)
 
-    async def Start(self, request: Any, metadata: Any) -> tasks_pb2.StartResponse:
+    async def Start(self, request: Any, metadata: Any, timeout: float) -> tasks_pb2.StartResponse:
         return tasks_pb2.StartResponse(pid=self._shell.pid)
 
     async def Wait(self, request: Any, metadata: Any, wait_for_ready: bool = False) -> tasks_pb2.WaitResponse:
         return tasks_pb2.WaitResponse(exit_status=await asyncio.to_thread(self._shell.wait))
 
-    async def DeleteProcess(self, request: Any, metadata: Any) -> None:
+    async def DeleteProcess(self, request: Any, metadata: Any, timeout: float) -> None:
         pass
 
 
