@@ -111,9 +111,9 @@ def wait(
         Goal,
         Parameter(
             name="--for",
-            help="running; healthy (by its check; running where it has none); stopped (by whatever end); completed "
-            "(ended with code 0); failed; settled (nothing more "
-            "happens by itself); gone.",
+            help="running (for a second, or ended with code 0); healthy (by its check; running where it has none); "
+            "stopped (by whatever end); completed (ended with code 0); failed; settled (nothing more happens by "
+            "itself); gone.",
         ),
     ] = Goal.RUNNING,
     selector: Labels = (),
