@@ -1,4 +1,4 @@
-"""cli: whole processes. `capsulectl list` against a bare Python with the same call, `apply --wait` against podman."""
+"""cli: whole processes. `capsulectl list` against a bare Python with the same call, `apply` against podman."""
 
 import subprocess
 import sys
@@ -29,10 +29,9 @@ def rows(directory: Path) -> list[Row]:
     """Both."""
     image = directory / "demo.tar"
     image.write_bytes(archive(IMAGE))
-    with daemon() as machine, podman(directory, image) as pod:
+    with daemon() as machine, podman(directory, image) as pod, Client(machine.state / "capsule.sock") as client:
         machine.good("image", "push", str(image))
-        with Client(machine.state / "capsule.sock") as client:
-            client.run([sleeper(f"service-{number}") for number in range(5)])
+        client.run([sleeper(f"service-{number}") for number in range(5)])
 
         def whole(command: Sequence[str | Path]) -> float:
             begun = time.perf_counter()
@@ -43,7 +42,10 @@ def rows(directory: Path) -> list[Row]:
             name = fresh("applied")
             file = directory / f"{name}.json"
             file.write_text(manifest(name, "exec sleep 1000000", stopGraceSeconds=0, restart="NEVER"))
-            milliseconds = whole([CTL, "apply", "-f", file, "--wait"])
+            begun = time.perf_counter()
+            whole([CTL, "apply", "-f", file])
+            client.until_it_runs(name)  # --wait is for a run that lasts, which podman does not wait for
+            milliseconds = (time.perf_counter() - begun) * 1e3
             machine.good("delete", name, "--yes")
             return milliseconds
 
@@ -62,5 +64,5 @@ def rows(directory: Path) -> list[Row]:
         applied, ran = in_turn(ROUNDS, apply, run)
     return [
         row("cli.list", listed, "ms", "bare Python process", bare, "<=1.5", "five workloads"),
-        row("cli.apply", applied, "ms", "podman run -d", ran, "<=1.8", "apply --wait, to a process that exists"),
+        row("cli.apply", applied, "ms", "podman run -d", ran, "<=1.8", "apply, to a process that exists"),
     ]

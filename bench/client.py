@@ -46,6 +46,14 @@ class Client:
             if item.synced:
                 break
         self.machine.ApplyAll(machine_pb2.ApplyAllRequest(workloads=workloads))
+        self._until_they_run(watch, left)
+
+    def until_it_runs(self, name: str) -> None:
+        """Return when its process exists."""
+        watch = self.machine.Watch(machine_pb2.WatchRequest(names=[name]), timeout=RUN_S)
+        self._until_they_run(watch, {name})
+
+    def _until_they_run(self, watch: Any, left: set[str]) -> None:
         for item in watch:
             status = item.workload.status
             assert status.phase != pb.WORKLOAD_PHASE_FAILED, status.message

@@ -84,7 +84,8 @@ class Debugging:
 
     def _until_it_runs(self, name: str) -> None:
         try:
-            apart(lambda: wait_for(self._connection, {name: Goal.RUNNING}, self._wish.timeout))
+            # What goes inside next notices by itself whether it lasts.
+            apart(lambda: wait_for(self._connection, {name: Goal.RUNNING}, self._wish.timeout, lasts_s=0))
         except Failure as failure:
             code = failure.code if failure.code == TIMED_OUT else EXEC_FAILED
             raise Failure(failure.message, code) from failure

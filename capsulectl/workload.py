@@ -16,6 +16,7 @@ from capsulectl.render import plain, say, show_table, write
 from capsulectl.selecting import Labels, declared, targets
 from capsulectl.waiting import Goal, wait_for
 from capsulectl.words import short_image as short_image
+from projections.details import Detail
 from projections.ending import ending_turns
 
 Some = Annotated[
@@ -110,9 +111,9 @@ def wait(
         Goal,
         Parameter(
             name="--for",
-            help="running; healthy (by its check; running where it has none); stopped (by whatever end); completed "
-            "(ended with code 0); failed; settled (nothing more "
-            "happens by itself); gone.",
+            help="running (for a second, or ended with code 0); healthy (by its check; running where it has none); "
+            "stopped (by whatever end); completed (ended with code 0); failed; settled (nothing more happens by "
+            "itself); gone.",
         ),
     ] = Goal.RUNNING,
     selector: Labels = (),
@@ -172,14 +173,27 @@ class Verb:
         elif self._goal is not None and answers:
             wait_for(connection, {name: self._goal for name, _ in answers}, timeout)
         if not dry_run:
+            held = self._held(connection, [name for name, _ in answers])
             for name, answer in answers:
                 if getattr(answer, "not_remembered", False):
                     continue  # it was done, but it is not what shall be: the verb says so in its own words
                 absent = getattr(answer, "absent", False)
-                say(f"there was no {name}" if absent else f"{name} {self._done}", common.quiet)
+                but = f", but cannot yet: {held[name]}" if name in held else ""
+                say(f"there was no {name}" if absent else f"{name} {self._done}{but}", common.quiet)
         if refused:
             raise Failure("\ncapsulectl: ".join(refused), FAILED)
         return answers
+
+    def _held(self, connection: Connection, names: Sequence[str]) -> dict[str, str]:
+        """Of those that are to run and were not waited for: what keeps them from it, as it stands now. What was asked
+        for is done, so nothing that comes in between is a failure."""
+        if self._word not in ("start", "restart") or self._goal is not None:
+            return {}
+        found = connection.calls(
+            connection.workloads.Get, [pb.WorkloadGetRequest(name=name) for name in names], changes=False
+        )
+        there = (one for one in found if not isinstance(one, Failure))
+        return {one.name: one.status.message for one in there if one.status.phase_detail == Detail.WAITING}
 
     def _ask(
         self, connection: Connection, names: Sequence[str], dry_run: bool, expect_seq: int | None

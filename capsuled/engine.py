@@ -146,6 +146,10 @@ class Engine:
         """Now, by the machine's monotonic clock."""
         return self._clock.mono_ns()
 
+    def wall_ns(self) -> int:
+        """Now, by the machine's wall clock, in nanoseconds since the Unix epoch."""
+        return self._clock.wall_ns()
+
     def claimable_s(self) -> int:
         """For how many seconds the machine can still be adopted by whoever asks first."""
         return claim_left_ns(self.machine, self._clock.boot_id, self._clock.mono_ns()) // 1_000_000_000

@@ -251,7 +251,7 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
         ),
         "MachineService": (
             machine_pb2_grpc.add_MachineServiceServicer_to_server,
-            MachineService(engine, declarations),
+            MachineService(engine, declarations, clock),
         ),
         "DriftService": (
             drift_pb2_grpc.add_DriftServiceServicer_to_server,

@@ -1,13 +1,17 @@
 """The machine as it was: a moment is an entry's number, a time, or the end of an earlier boot; the state is the fold up
 to there. Read beside the event loop.
+
+A time is resolved here, by the machine's clock, and so is whether it has come: whoever asks may have another clock.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from capsule.v1 import history_pb2 as pb
 from capsuled.memory import Leave, Recalled, recall
 from capsuled.rpc import refuse
+from capsuled.utc import utc_text
 from journal.codec import BadBody, BrokenChain
 from journal.entry import MalformedEntry
 from journal.errors import ContentGone, JournalDamaged
@@ -15,13 +19,17 @@ from journal.events import ClockStepped, type_of
 from journal.reader import Reader
 from projections.state import Machine
 
+SKEW_NS: Final = 300 * 1_000_000_000
+"""So far may the clock of who asks be ahead of the machine's, as with tokens: what is no later than that is now."""
+
 
 class Moments:
-    """Answers for moments up to an entry `now`, which is on the disk. Raises Refused for one that never was. `leave`
-    keeps snapshots of what had to be folded on the way."""
+    """Answers for moments up to an entry `now`, which is on the disk. Raises Refused for one that never was. `wall_ns`
+    is the machine's wall clock; `leave` keeps snapshots of what had to be folded on the way."""
 
-    def __init__(self, reader: Reader, leave: Leave | None = None) -> None:
+    def __init__(self, reader: Reader, wall_ns: Callable[[], int], leave: Leave | None = None) -> None:
         self._reader = reader
+        self._wall_ns = wall_ns
         self._leave = leave
 
     def seq_of(self, moment: pb.Moment, now: int, field: str) -> int:
@@ -29,10 +37,19 @@ class Moments:
         if moment.seq:
             return self._numbered(moment.seq, now, field)
         if moment.at_unix_ns:
+            self._check_come(moment.at_unix_ns, now, field)
             return self.remembered(self.last_up_to(moment.at_unix_ns, now), field)
         if moment.boot > 0:
             refuse("INVALID_ARGUMENT", "BAD_MOMENT", "boots are counted back from the present one: boot:-1", field)
         return self._end_of_boot(-moment.boot, now, field) if moment.boot else now
+
+    def _check_come(self, at_ns: int, now: int, field: str) -> None:
+        """The clock may have been set back since the newest entry: what has been, has come."""
+        newest = self._reader.get(now)
+        wall_ns = self._wall_ns()
+        if at_ns > max(wall_ns, 0 if newest is None else newest.header.at) + SKEW_NS:
+            message = f"that moment has not come yet: by the capsule's clock it is {utc_text(wall_ns)}"
+            refuse("INVALID_ARGUMENT", "NOT_YET", message, field)
 
     def _numbered(self, seq: int, now: int, field: str) -> int:
         if seq > now:

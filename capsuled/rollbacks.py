@@ -104,7 +104,7 @@ class Rollbacks:
         names = (request.name,) if request.name else ()
 
         def read() -> tuple[int, Target]:
-            moments = Moments(reader)
+            moments = Moments(reader, self._engine.wall_ns)
             if request.WhichOneof("to") in ("previous", "healthy"):
                 seq = moments.remembered(earlier(reader, now, request), "to")
             else:

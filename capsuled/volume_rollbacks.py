@@ -103,7 +103,7 @@ class VolumeRollbacks(VolumeWaits):
         await self._engine.durable(now)
         if reader is None:
             raise self._why
-        return await asyncio.to_thread(lambda: Moments(reader).seq_of(request.moment, now, "to"))
+        return await asyncio.to_thread(lambda: Moments(reader, self._engine.wall_ns).seq_of(request.moment, now, "to"))
 
 
 def _as_in(snapshot: Snapshot) -> str:

@@ -9,11 +9,20 @@ from capsule.v1 import history_pb2 as pb
 from capsuled.utc import utc_text
 from journal.codec import BadBody, UnknownMust, decode, plain
 from journal.entry import Stored
-from journal.events import CallRefused, DaemonStarted, Event, JournalRestored, MachineHalted, type_of
+from journal.events import (
+    CallRefused,
+    DaemonStarted,
+    Event,
+    JournalRestored,
+    MachineHalted,
+    VolumeDeleteRequested,
+    type_of,
+)
 from journal.reader import Reader
 from projections.chain import Past, is_wish, wished
 from projections.refusals import Refusal, invalid, missing, no_workload
 from projections.state import Machine, Workload
+from projections.volumes import taken_away
 from projections.whose import kind_of_entry, own
 from projections.why import Why, why_gone, why_never, why_volume, why_workload
 
@@ -32,6 +41,7 @@ DEEP = 4
 
 _TOLD = ("workload.", "volume.", "snapshot.", "effect.", "call.accepted", "daemon.", "machine.", "network.")
 _REFUSED = type_of(CallRefused)
+_TAKEN = type_of(VolumeDeleteRequested)
 
 
 def explained(reader: Reader, machine: Machine, asked: str) -> pb.WhyResponse | None:
@@ -80,7 +90,8 @@ def _nothing_known(machine: Machine, asked: str) -> Refusal:
 def _explained(reader: Reader, machine: Machine, kind: str, name: str, above: frozenset[str]) -> pb.WhyResponse:
     """One object, then what it waits for; `above` are those on whose behalf it is explained."""
     one = machine.workloads[name] if kind == "workload" else machine.volumes[name]
-    past = past_of(reader, machine.seq, name, one.uid, (one.uid, one.desired_seq), kind)
+    takings = _takings(reader, machine, one) if isinstance(one, Workload) else ()
+    past = past_of(reader, machine.seq, name, one.uid, (one.uid, one.desired_seq, *takings), kind)
     why = why_workload(machine, one, past) if isinstance(one, Workload) else why_volume(one, past)
     begins = _begins(reader, own(past, name, kind, one.uid))
     message, here = _message(why, begins), above | {f"{kind}/{name}"}
@@ -88,6 +99,14 @@ def _explained(reader: Reader, machine: Machine, kind: str, name: str, above: fr
         if f"{other_kind}/{other}" not in here and len(here) < DEEP:
             message.others.append(_explained(reader, machine, other_kind, other, here))
     return message
+
+
+def _takings(reader: Reader, machine: Machine, workload: Workload) -> Iterator[int]:
+    """The entries by which volumes were taken from it: they name the volume alone."""
+    for mount in taken_away(machine, workload):
+        told = _since(mount.volume_uid, islice(reader.newest_of_object(mount.volume_name, machine.seq), LOOKED_AT))
+        of_it = (one.header.seq for one in told if one.header.type == _TAKEN and plain(one)["uid"] == mount.volume_uid)
+        yield from islice(of_it, 1)
 
 
 def past_of(reader: Reader, upto: int, name: str, uid: int = 0, wanted: Iterable[int] = (), kind: str = "") -> Past:

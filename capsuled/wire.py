@@ -253,7 +253,8 @@ def status_message(workload: Workload, waits: str) -> pb.WorkloadStatus:
     if run is not None:
         message.pid = run.pid
         message.run = run.number
-        message.started_at_unix_ns = run.started_at
+        # That it began is noted when it is seen, and its end when it was: what ended unseen had begun by then.
+        message.started_at_unix_ns = min(run.started_at, run.finished_at) if run.finished_at else run.started_at
         message.finished_at_unix_ns = run.finished_at
         message.oom_killed = run.oom
         message.oom_kills = run.oom_kills

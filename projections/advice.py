@@ -136,6 +136,12 @@ ILL_AGAIN = (
 )
 """After several runs in a row that ended because they were unhealthy, until one is well."""
 
+VOLUME_GONE = (
+    "`capsulectl volume create {volume}`, if there is none of that name (it will be empty), then apply {name} again; "
+    "by itself it does not start"
+)
+"""Where a volume that it mounts was deleted: it names that one, whatever else has its name by then."""
+
 OUT_OF_MEMORY = "raise `resources.memory` in the manifest, or find what needs so much: `capsulectl logs {name} -n 50`"
 """After a kill for want of memory, whatever the phase."""
 

@@ -74,8 +74,9 @@ def _stable(workload: Workload) -> Condition:
 def _settled(workload: Workload, waits: str) -> Condition:
     """Nothing more is going to happen by itself."""
     status = status_of(workload, waits)
-    live = workload.run is not None and workload.run.phase in (RunPhase.STARTING, RunPhase.STOPPING)
-    if status.detail in RESTING and not live:
+    # A run whose start was given up stays one that is to start, and nobody is at it any more.
+    ending = workload.run is not None and workload.run.phase is RunPhase.STOPPING
+    if status.detail in RESTING and not ending:
         return Condition("Settled", True)
     return Condition("Settled", False, status.detail, status.message)
 

@@ -157,7 +157,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
         case WorkloadStarted():
             how = "found running" if event.adopted else "started"
             with_ = f", with {event.accelerator.upper()}" if event.accelerator else ""
-            return f"{event.name} run {event.run} {how}, pid {event.pid}{with_}"
+            pid = f", pid {event.pid}" if event.pid else ""  # it had ended before anybody saw it run
+            return f"{event.name} run {event.run} {how}{pid}{with_}"
         case WorkloadExited():
             return f"{event.name} run {event.run} {_exited(event)}"
         case WorkloadLost():

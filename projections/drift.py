@@ -31,7 +31,7 @@ from projections.network import in_use, is_bridged
 from projections.phases import LIVE, RunPhase
 from projections.state import DriftKey, Foreign, Machine, Run, Trouble, Volume, Workload
 from projections.status import how_it_ended, one_line
-from projections.volumes import due_snapshot
+from projections.volumes import due_snapshot, taken_away
 
 NETWORK = "network"
 """The object that bridge and rules are."""
@@ -243,7 +243,9 @@ def _on_its_way(machine: Machine, workload: Workload) -> Iterator[Difference]:
                 seq, since, message, at = run.ended_seq, run.finished_at, how_it_ended(run), _next_at(workload)
     waiting = waits(machine, workload) if workload.desired == "running" and ended else ""
     if waiting:
-        then, message = "it begins as soon as that is so", waiting
+        gone = taken_away(machine, workload)
+        then = "it begins once it is applied again" if gone else "it begins as soon as that is so"
+        message = waiting
     yield Difference(f"workload/{workload.name}", RUN, Label.INTENDED, what, since, seq, message, then, at)
 
 

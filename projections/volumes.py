@@ -101,6 +101,15 @@ def why_not(machine: Machine, workload: Workload, mount: VolumeMount) -> str:
     return ""
 
 
+def taken_away(machine: Machine, workload: Workload) -> tuple[VolumeMount, ...]:
+    """Its mounts of incarnations that are gone or going: no waiting brings those back; another apply names others."""
+    return tuple(mount for mount in workload.spec.mounts if _is_gone(machine.volumes.get(mount.volume_name), mount))
+
+
+def _is_gone(volume: Volume | None, mount: VolumeMount) -> bool:
+    return volume is None or volume.uid != mount.volume_uid or volume.deleting
+
+
 def read_only(volume: Volume) -> str:
     """What to say of a file system that takes no writes any more."""
     mend = (

@@ -19,6 +19,7 @@ from journal.events import (
     WorkloadRemoved,
     WorkloadStarted,
 )
+from journal.specs import VolumeMount
 from projections.advice import (
     BY_DETAIL,
     BY_FAULT,
@@ -28,6 +29,7 @@ from projections.advice import (
     ILL_AGAIN,
     OTHER_REFUSAL,
     OUT_OF_MEMORY,
+    VOLUME_GONE,
 )
 from projections.chain import Link, Past, chain, is_ailing, newest, refused, wished
 from projections.dependencies import unready, waits
@@ -36,7 +38,7 @@ from projections.phases import LIVE
 from projections.state import Machine, Trouble, Volume, Workload
 from projections.status import Status, status_of
 from projections.taken_along import left_behind, taken_run
-from projections.volumes import why_not
+from projections.volumes import taken_away, why_not
 from projections.whose import own
 
 WORDS: dict[Detail, str] = {
@@ -99,7 +101,8 @@ def why_workload(machine: Machine, workload: Workload, past: Past) -> Why:
     name = workload.name
     mine = own(past, name, "workload", workload.uid)
     message = f": {status.message}" if status.message else ""
-    links = chain(name, past, mine, _decided(workload, status, mine))
+    gone = taken_away(machine, workload) if status.detail is Detail.WAITING else ()
+    links = chain(name, past, mine, _taking(past, gone) or _decided(workload, status, mine))
     ill = sum(1 + link.alike for link in links if is_ailing(past[link.seq][1]))
     why = Why(
         name=name,
@@ -107,11 +110,21 @@ def why_workload(machine: Machine, workload: Workload, past: Past) -> Why:
         detail=status.detail,
         conclusion=f"{name} {WORDS[status.detail]}{message}",
         chain=links,
-        advice=_advice(workload, status, ill),
+        advice=VOLUME_GONE.format(name=name, volume=gone[0].volume_name) if gone else _advice(workload, status, ill),
         retry_at=max(workload.hold_until_wall, workload.pause_until_wall),
         others=_others(machine, workload) if status.detail is Detail.WAITING else (),
     )
     return _with_refused(why, mine)
+
+
+def _taking(past: Past, gone: tuple[VolumeMount, ...]) -> int:
+    """The entry by which one of these volumes was taken away; 0 for none that is known."""
+    pinned = {(mount.volume_name, mount.volume_uid) for mount in gone}
+    for seq in reversed(past):
+        event = past[seq][1]
+        if isinstance(event, VolumeDeleteRequested) and (event.name, event.uid) in pinned:
+            return seq
+    return 0
 
 
 def _with_refused(why: Why, mine: Past, after: int = 0) -> Why:

@@ -128,8 +128,8 @@ class LogStreams:
 
 
 def chosen_runs(workload: Workload, request: pb.WorkloadLogsRequest, runs: list[int]) -> list[int]:
-    """The runs that are meant, of those that have a log: one, or, where a time is given to begin with, all up to the
-    newest. Raises Refused for a run that has none."""
+    """The runs that are meant, of those that have a log: one, or, where a time is given, all up to the newest: what was
+    seen until then may be of a run before. Raises Refused for a run that has none."""
     name, newest = workload.name, newest_run(workload)
     run = request.run or newest
     if request.previous:
@@ -139,7 +139,7 @@ def chosen_runs(workload: Workload, request: pb.WorkloadLogsRequest, runs: list[
     elif request.run and run not in runs and run != newest:
         kept = f"kept are {_ranges(runs)}" if runs else "none is kept"
         refuse("NOT_FOUND", "NO_SUCH_LOG", f"there is no log of run {run} of {name}: {kept}", "run")
-    if request.since_unix_ns and not (request.run or request.previous):
+    if (request.since_unix_ns or request.until_unix_ns) and not (request.run or request.previous):
         return [*(number for number in runs if number < run), run]
     return [run]
 

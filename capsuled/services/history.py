@@ -58,7 +58,7 @@ class HistoryService(HistoryServiceServicer):
         self._aside = Aside()
         self._turns = Turns(APART_AT_ONCE)
         self._history = History(reader, engine, self._aside, read_after)
-        self._moments = Moments(reader, leave)
+        self._moments = Moments(reader, engine.wall_ns, leave)
         self._finding = ""
 
     async def warnings(self) -> tuple[str, ...]:

@@ -13,9 +13,11 @@ from capsuled.services.volumes import DEFAULT_BYTES
 from capsuled.shortening import cut_changes
 from capsuled.wire import POLICIES, field_changes, plan_messages, workload_message
 from capsuled.wire_volume import volume_changes
+from journal.clock import Clock
 from journal.events import VolumeApplied
 from projections.dependencies import waits as waits_of
 from projections.intents import DeclaredVolume
+from projections.phases import RunPhase
 from projections.secrets import outdated_text
 from projections.state import Workload
 
@@ -23,9 +25,10 @@ from projections.state import Workload
 class MachineService(MachineServiceServicer):
     """See proto/capsule/v1/machine.proto."""
 
-    def __init__(self, engine: Engine, declarations: Declarations) -> None:
+    def __init__(self, engine: Engine, declarations: Declarations, clock: Clock) -> None:
         self._engine = engine
         self._declarations = declarations
+        self._clock = clock
 
     async def ApplyAll(self, request: pb.ApplyAllRequest, context: Any) -> pb.ApplyAllResponse:
         """All or none, one entry."""
@@ -88,7 +91,7 @@ class MachineService(MachineServiceServicer):
             }
             seq = machine.seq
             items = [
-                pb.WatchItem(workload=workload_message(machine, one), seq=seq)
+                pb.WatchItem(workload=workload_message(machine, one), seq=seq, lived_ms=self._lived_ms(one))
                 for name, (one, waits) in sorted(now.items())
                 if (before := shown.get(name)) is None or before[0] is not one or before[1] != waits
             ]
@@ -104,6 +107,12 @@ class MachineService(MachineServiceServicer):
             if not synced:
                 synced = True
                 yield pb.WatchItem(synced=True, seq=seq)
+
+    def _lived_ms(self, workload: Workload) -> int:
+        run = workload.run
+        if run is None or run.phase is not RunPhase.RUNNING or run.boot != self._clock.boot_id:
+            return 0
+        return (self._clock.mono_ns() - run.started_mono) // 1_000_000
 
 
 def _declared(volumes: Sequence[pb.DeclaredVolume]) -> tuple[DeclaredVolume, ...]:

@@ -45,7 +45,7 @@ class RetentionService(RetentionServiceServicer):
             if (before := await self._before(caller, reader)) is not None:
                 return before
             now = await self._now()
-            moments = Moments(reader)
+            moments = Moments(reader, self._engine.wall_ns)
             upto, machine, head = await asyncio.to_thread(lambda: _as_of(reader, moments, request, now))
             if head != request.head_hash.lower() and (request.head_hash or not request.dry_run):
                 message = f"the archive does not end with entry {upto} of this journal: export it again, up to there"

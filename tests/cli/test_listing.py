@@ -151,6 +151,33 @@ def test_waiting_is_for_all_of_them(several: Daemon) -> None:
         assert done.returncode == code and words in done.stderr, arguments
 
 
+@pytest.mark.parametrize(
+    ("script", "restart", "code", "words"),
+    [
+        ("exit 3", "NEVER", 1, "brief has failed: exited with code 3"),
+        ("exit 3", "ALWAYS", 124, "waited 4 s in vain: brief is "),
+        ("exit 0", "NEVER", 0, ""),
+        ("exit 0", "ALWAYS", 0, ""),
+    ],
+)
+def test_who_waits_for_what_ends_at_once_is_told_the_same_each_time(
+    capsule: Daemon, script: str, restart: str, code: int, words: str
+) -> None:
+    for _ in range(2):
+        text = manifest("brief", script, restart=restart)
+        done = capsule.ctl("apply", "-f", "-", "--wait", "--timeout", "4", stdin=text)
+        assert done.returncode == code and words in done.stderr
+        again = capsule.ctl("start", "brief", "--wait", "--timeout", "4")
+        assert again.returncode == code and ("brief has started" in again.stderr) is (code == 0)
+        capsule.good("delete", "brief", "--yes")
+
+
+def test_what_could_not_be_started_is_settled(capsule: Daemon) -> None:
+    capsule.apply("name: unable\nkind: Container\ncontainer: {image: 'demo:1', command: [nope]}\n")
+    capsule.good("wait", "unable", "--for", "settled", "--timeout", "20")
+    capsule.good("delete", "unable", "--yes")
+
+
 def test_verbs_act_on_all_they_are_given_and_say_what_was_refused(several: Daemon) -> None:
     done = several.ctl("restart", "sel-front", "nobody-here", "sel-back", "--wait")
     assert done.returncode == 1 and "no workload nobody-here" in done.stderr

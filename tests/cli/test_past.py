@@ -136,6 +136,7 @@ def test_a_volume_that_was_made_again_under_its_name_is_told_as_another(capsule:
     [
         (("list", "--at", "soon"), 2, "--at 'soon' is no moment"),
         (("list", "--at", "999999999"), 1, "there is no entry 999999999 yet"),
+        (("list", "--at", "2200-01-01"), 1, "that moment has not come yet: by the capsule's clock it is 20"),
         (("list", "--at", "boot:-99"), 1, "before this one"),
         (("list", "--at", "7", "-w"), 2, "use one of them"),
         (("drift", "--at", "7", "-w"), 2, "use one of them"),
@@ -151,6 +152,7 @@ def test_a_volume_that_was_made_again_under_its_name_is_told_as_another(capsule:
         (("diff", "1"), 2, "or two moments"),
         (("diff", "1", "soon"), 2, "the second moment 'soon' is no moment"),
         (("diff", "1", "999999999"), 2, "there is no entry 999999999 yet"),
+        (("diff", "2200-01-01", "now"), 2, "that moment has not come yet"),
         (("diff", "1", "2", "-f", "x.yaml"), 2, "not both"),
         (("diff", "1", "now", "nobody"), 2, "nothing was called nobody then"),
         (("why", ""), 2, "is a variable unset?"),

@@ -198,6 +198,7 @@ def test_the_newest_revision_that_did_well(capsule: Daemon) -> None:
         (("rollback", "nobody", "--to", "1970-01-01T00:00Z", "--yes"), 1, "it was before the first entry"),
         (("rollback", "--to", "soon", "--yes"), 2, "--to 'soon' is no moment"),
         (("rollback", "--to", "999999999", "--yes"), 1, "there is no entry 999999999 yet"),
+        (("rollback", "--to", "2200-01-01", "--yes"), 1, "that moment has not come yet"),
         (("rollback", "shelf/x", "--to", "1"), 2, "'shelf' cannot be rolled back"),
         (("rollback", "volume/x", "--to", "1", "--dry-run"), 1, "there is no volume x"),
         (("rollback", "--to", "1", "--reason", "x" * 501, "--dry-run"), 1, "at most 500 characters"),

@@ -42,6 +42,26 @@ def test_a_workload_and_its_volume_of_one_name_are_told_apart(capsule: Daemon) -
     assert of_volume[0] == "there is no volume twin any more" and of_volume[-1].endswith("  volume twin is gone")
 
 
+def test_a_volume_that_was_deleted_is_the_cause_and_who_starts_its_user_is_told(capsule: Daemon) -> None:
+    text = manifest("robbed", SERVE, mounts=[{"volumeName": "loot", "mountPath": "/srv"}])
+    capsule.apply(f"name: loot\nkind: Volume\nsize: 16MiB\n---\n{text}", "--wait")
+    capsule.good("volume", "delete", "loot", "--force", "--yes")
+    lines = capsule.good("why", "robbed").splitlines()
+    assert "volume loot shall be gone, taken from robbed" in lines[-2]
+    assert lines[-1].startswith("Try:  `capsulectl volume create loot`") and "apply robbed again" in lines[-1]
+    assert "it begins once it is applied again" in " ".join(capsule.ctl("drift", "robbed").stdout.split())
+    capsule.good("volume", "create", "loot", "16MiB")
+    for verb, done in (("start", "shall run"), ("restart", "shall begin a new run")):
+        told = capsule.ctl(verb, "robbed")
+        assert told.returncode == 0 and told.stderr.startswith(
+            f"robbed {done}, but cannot yet: volume loot does not exist any more: it is another one of the same name"
+        )
+    capsule.apply(text, "--wait")
+    assert capsule.ctl("start", "robbed").stderr == "robbed shall run\n"
+    capsule.good("delete", "robbed", "--yes")
+    capsule.good("volume", "delete", "loot", "--yes")
+
+
 def test_what_it_waits_for_is_explained_below_it(capsule: Daemon) -> None:
     capsule.apply(manifest("wanted", SERVE), "--wait")
     capsule.apply(json.dumps({**json.loads(manifest("waiting", SERVE)), "dependsOn": ["wanted"]}), "--wait")

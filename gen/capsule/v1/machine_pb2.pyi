@@ -106,13 +106,15 @@ class WatchRequest(_message.Message):
     def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WatchItem(_message.Message):
-    __slots__ = ("workload", "removed", "synced", "seq")
+    __slots__ = ("workload", "removed", "synced", "seq", "lived_ms")
     WORKLOAD_FIELD_NUMBER: _ClassVar[int]
     REMOVED_FIELD_NUMBER: _ClassVar[int]
     SYNCED_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
+    LIVED_MS_FIELD_NUMBER: _ClassVar[int]
     workload: _workload_pb2.Workload
     removed: bool
     synced: bool
     seq: int
-    def __init__(self, workload: _Optional[_Union[_workload_pb2.Workload, _Mapping]] = ..., removed: _Optional[bool] = ..., synced: _Optional[bool] = ..., seq: _Optional[int] = ...) -> None: ...
+    lived_ms: int
+    def __init__(self, workload: _Optional[_Union[_workload_pb2.Workload, _Mapping]] = ..., removed: _Optional[bool] = ..., synced: _Optional[bool] = ..., seq: _Optional[int] = ..., lived_ms: _Optional[int] = ...) -> None: ...

@@ -21,12 +21,16 @@ class Machine:
     def __init__(self, *names: str) -> None:
         self.asked: list[str] = []
         self.there = [pb.Workload(name=name) for name in names]
-        self.workloads = SimpleNamespace(List="List", Start="Start", Stop="Stop", Restart="Restart", Delete="Delete")
+        self.workloads = SimpleNamespace(
+            List="List", Get="Get", Start="Start", Stop="Stop", Restart="Restart", Delete="Delete"
+        )
 
     def read(self, method: str, request: Any) -> pb.WorkloadListResponse:
         return pb.WorkloadListResponse(workloads=self.there)
 
-    def calls(self, method: str, requests: list[Any]) -> list[Any]:
+    def calls(self, method: str, requests: list[Any], changes: bool = True) -> list[Any]:
+        if not changes:
+            return [next(one for one in self.there if one.name == request.name) for request in requests]
         self.asked += [f"{method} {request.name}" for request in requests]
         return [getattr(pb, f"Workload{method}Response")() for _ in requests]
 
@@ -66,6 +70,18 @@ def test_what_is_stopped_does_not_begin_again_with_all(machine: Machine) -> None
     assert machine.asked == ["Restart web"]
     workload.start(all_=True)
     assert machine.asked[1:] == ["Start db", "Start web"]
+
+
+@pytest.mark.parametrize("verb", ["start", "restart"])
+def test_who_starts_what_cannot_begin_is_told_what_it_waits_for(
+    machine: Machine, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = machine.there[1].status
+    status.phase_detail, status.message = "waiting", "it waits for db, which is stopped"
+    getattr(workload, verb)(all_=True)
+    db, web = capsys.readouterr().err.splitlines()
+    assert db in ("db shall run", "db shall begin a new run")
+    assert web == f"{db.replace('db', 'web')}, but cannot yet: it waits for db, which is stopped"
 
 
 def test_a_delete_of_all_asks_and_says_what_goes(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from capsuled.rpc import Refused
 from journal.events import WorkloadExited, WorkloadHealthChanged, WorkloadRemoved
 from journal.reader import Reader
 from projections.intents import Declared, Delete
+from tests.support.clock import HandClock
 from tests.support.entries import Ledger, indexed
 from tests.support.story import Story, declared
 
@@ -27,7 +28,7 @@ def kept(story: Story) -> Ledger:
 
 def meant(reader: Reader, upto: int, to: str) -> int:
     request = rollback_pb2.RollbackRequest(name="web", **{to: True})  # type: ignore[arg-type]
-    return earlier(reader, Moments(reader).machine(upto), request)
+    return earlier(reader, Moments(reader, HandClock().wall_ns).machine(upto), request)
 
 
 def labelled(*args: str, **labels: str) -> Declared:
@@ -51,7 +52,7 @@ def test_previous_is_what_history_shows_before_the_present_one(tmp_path: Path) -
     with indexed(tmp_path, ledger) as reader:
         assert [one.entry.seq for one in revisions(reader, "web", ledger.seq, 0)] == at
         assert [meant(reader, upto, "previous") for upto in at[1:]] == at[:-1]
-        moments = Moments(reader)
+        moments = Moments(reader, HandClock().wall_ns)
         for seq in at:
             assert moments.seq_of(history_pb2.Moment(seq=seq), ledger.seq, "to") == seq
             assert moments.machine(seq).workloads["web"].desired_seq == seq

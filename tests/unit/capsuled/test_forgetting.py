@@ -174,13 +174,13 @@ def test_between_a_cut_and_what_was_removed_later_the_past_is_not_told_and_nothi
         assert before is not None
         await memory.truncate(2, before.hash.hex(), dry_run=False)
         call = memory.engine.machine.seq - 1
-        assert Moments(reader).machine(call + 1).seq == call + 1
+        assert Moments(reader, HandClock().wall_ns).machine(call + 1).seq == call + 1
         memory.engine.record([CallRead("c")])
         await memory.excise(3)
-        for asked in (Moments(reader).machine, Moments(reader).check_told):
+        for asked in (Moments(reader, HandClock().wall_ns).machine, Moments(reader, HandClock().wall_ns).check_told):
             with pytest.raises(Refused, match="history begins at entry 3, and since the content of a later entry"):
                 asked(call + 1)
-        Moments(reader).check_told(memory.engine.machine.seq)
+        Moments(reader, HandClock().wall_ns).check_told(memory.engine.machine.seq)
         with pytest.raises(HistoryCut, match="what is so now is what counts"):
             await Recollection(reader).after(call)
 

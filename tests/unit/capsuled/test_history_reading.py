@@ -50,6 +50,9 @@ class Watched(Reader):
 class Engine:
     machine = Machine()
 
+    def wall_ns(self) -> int:
+        return 0
+
     async def durable(self, seq: int | None = None) -> None:
         pass
 

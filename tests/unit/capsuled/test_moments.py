@@ -18,10 +18,12 @@ from projections.encoding import encode_state
 from projections.fold import FOLD_VERSION, fold
 from projections.state import Machine
 from projections.views import state_hash
+from tests.support.clock import HandClock
 from tests.support.entries import Ledger, keep, value_of
 
 SECOND = 1_000_000_000
 HOUR = 3_600 * SECOND
+WALL_NS = HandClock().wall_ns()
 
 
 def story() -> Ledger:
@@ -41,7 +43,7 @@ def moments(tmp_path: Path) -> Iterator[Moments]:
     directory = tmp_path / "journal"
     keep(directory, story().entries)
     environment = Environment(directory, readonly=True)
-    yield Moments(Reader(environment))
+    yield Moments(Reader(environment), HandClock().wall_ns)
     environment.close()
 
 
@@ -54,7 +56,7 @@ def test_the_present_boot_is_known_where_its_beginning_was_cut_off(tmp_path: Pat
     ledger.add(VolumeApplied("data", 1 << 30, created=True))
     keep(tmp_path / "journal", ledger.entries)
     environment = Environment(tmp_path / "journal", readonly=True)
-    there = Moments(Reader(environment))
+    there = Moments(Reader(environment), HandClock().wall_ns)
     assert there.boot_id(0, 1, "boot") == "present"
     for asked in (lambda: there.boot_id(1, 1, "boot"), lambda: there.seq_of(pb.Moment(boot=-1), 1, "at")):
         with pytest.raises(Refused) as refused:
@@ -73,6 +75,7 @@ def test_the_present_boot_is_known_where_its_beginning_was_cut_off(tmp_path: Pat
         (pb.Moment(at_unix_ns=2 * HOUR - 1), 4),
         (pb.Moment(at_unix_ns=2 * HOUR + 1), 6),
         (pb.Moment(at_unix_ns=9 * HOUR), 12),
+        (pb.Moment(at_unix_ns=WALL_NS + 299 * SECOND), 12),  # by a clock that is a little fast
         (pb.Moment(boot=-1), 8),
         (pb.Moment(boot=-2), 4),
     ],
@@ -85,6 +88,11 @@ def test_which_entry_a_moment_means(moments: Moments, moment: pb.Moment, seq: in
     ("moment", "reason", "says"),
     [
         (pb.Moment(seq=13), "NO_SUCH_ENTRY", "the newest is 12"),
+        (
+            pb.Moment(at_unix_ns=WALL_NS + 301 * SECOND),
+            "NOT_YET",
+            "by the capsule's clock it is 2023-11-14 22:13:20 UTC",
+        ),
         (pb.Moment(boot=-3), "NO_SUCH_BOOT", "2 boots before this one are remembered"),
         (pb.Moment(boot=1), "BAD_MOMENT", "counted back"),
     ],
@@ -96,6 +104,19 @@ def test_moments_that_never_were(moments: Moments, moment: pb.Moment, reason: st
     assert caught.value.refusal.fields == ("at",)
 
 
+def test_what_has_been_has_come_also_where_the_clock_was_set_back_since(tmp_path: Path) -> None:
+    ledger = story()
+    ledger.add(VolumeApplied("late", 1 << 30, created=True), at=WALL_NS + 2 * HOUR)
+    keep(tmp_path / "journal", ledger.entries)
+    environment = Environment(tmp_path / "journal", readonly=True)
+    moments = Moments(Reader(environment), HandClock().wall_ns)
+    for at_ns, seq in ((WALL_NS + HOUR, 12), (WALL_NS + 2 * HOUR, 13)):
+        assert moments.seq_of(pb.Moment(at_unix_ns=at_ns), 13, "at") == seq
+    with pytest.raises(Refused):
+        moments.seq_of(pb.Moment(at_unix_ns=WALL_NS + 3 * HOUR), 13, "at")
+    environment.close()
+
+
 def test_a_moment_after_the_clock_was_set_back_is_not_looked_for_before(tmp_path: Path) -> None:
     ledger = story()
     ledger.boot = "fast"
@@ -105,7 +126,7 @@ def test_a_moment_after_the_clock_was_set_back_is_not_looked_for_before(tmp_path
     ledger.add(VolumeApplied("right", 1 << 30, created=True), at=4 * HOUR + SECOND)
     keep(tmp_path / "journal", ledger.entries)
     environment = Environment(tmp_path / "journal", readonly=True)
-    moments = Moments(Reader(environment))
+    moments = Moments(Reader(environment), HandClock().wall_ns)
     for at_ns, seq in ((4 * HOUR + 1, 21), (8 * HOUR, 22), (4 * HOUR - 1, 12), (2 * HOUR + 1, 6), (1, 0)):
         assert moments.seq_of(pb.Moment(at_unix_ns=at_ns), 22, "at") == seq
     assert moments.seq_of(pb.Moment(at_unix_ns=9 * HOUR), 20, "at") == 13
@@ -118,7 +139,7 @@ def test_history_that_was_cut_begins_later(tmp_path: Path) -> None:
     with environment.lmdb.begin(write=True) as txn:
         for stored in entries[6:]:
             txn.put(stored.header.seq.to_bytes(8, "big"), value_of(stored), db=environment.db["facts"])
-    cut = Moments(Reader(environment))
+    cut = Moments(Reader(environment), HandClock().wall_ns)
     assert cut.seq_of(pb.Moment(seq=7), NOW, "at") == 7
     for moment in (pb.Moment(seq=6), pb.Moment(at_unix_ns=1), pb.Moment(at_unix_ns=2 * HOUR)):
         with pytest.raises(Refused, match="history begins at entry 7: `capsulectl history"):
@@ -136,7 +157,7 @@ def test_the_state_of_every_moment_is_the_fold_of_what_came_before_also_from_sna
         fold(folded, stored.header, decode(stored))
         hashes.append(state_hash(folded))
     reader = Reader(environment)
-    moments = Moments(reader)
+    moments = Moments(reader, HandClock().wall_ns)
     assert [state_hash(moments.machine(seq)) for seq in range(NOW + 1)] == hashes
     follower = Follower(environment, reader)
     for seq in (4, 8):
@@ -155,14 +176,14 @@ def test_what_a_look_at_the_past_had_to_fold_is_left_for_the_next_one(
     keep(tmp_path / "journal", story().entries)
     environment = Environment(tmp_path / "journal")
     reader = Reader(environment)
-    follower, folded = Follower(environment, reader), Moments(reader).machine(11)
+    follower, folded = Follower(environment, reader), Moments(reader, HandClock().wall_ns).machine(11)
     left: list[int] = []
 
     def leave(seq: int, content: bytes) -> None:
         left.append(seq)
         follower.save_snapshot(FOLD_VERSION, seq, content)
 
-    moments = Moments(reader, leave)
+    moments = Moments(reader, HandClock().wall_ns, leave)
     assert moments.machine(11) == folded and reader.snapshots() == (4, 8) == tuple(left)
     assert moments.machine(11) == folded and left == [4, 8], "nothing of a stride's length was folded"
     environment.close()
@@ -176,15 +197,15 @@ def test_nothing_is_left_that_would_not_stay(tmp_path: Path, monkeypatch: pytest
     keep(tmp_path / "journal", story().entries)
     environment = Environment(tmp_path / "journal")
     reader = Reader(environment)
-    follower, folded = Follower(environment, reader), Moments(reader).machine(11)
-    follower.save_snapshot(FOLD_VERSION, NOW, packed(Moments(reader).machine(NOW)))
+    follower, folded = Follower(environment, reader), Moments(reader, HandClock().wall_ns).machine(11)
+    follower.save_snapshot(FOLD_VERSION, NOW, packed(Moments(reader, HandClock().wall_ns).machine(NOW)))
     left: list[int] = []
 
     def leave(seq: int, content: bytes) -> None:
         left.append(seq)
         follower.save_snapshot(FOLD_VERSION, seq, content)
 
-    moments = Moments(reader, leave)
+    moments = Moments(reader, HandClock().wall_ns, leave)
     assert moments.machine(11) == folded and left == [2, 4, 8] and reader.snapshots() == (2, 4, 8, NOW)
     assert moments.machine(11) == moments.machine(11) == folded and left == [2, 4, 8]
     environment.close()

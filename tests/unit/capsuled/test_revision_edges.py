@@ -21,6 +21,7 @@ from journal.reader import Reader
 from projections.fold import fold
 from projections.intents import Delete
 from projections.rollback import previous, target, unpinned
+from tests.support.clock import HandClock
 from tests.support.entries import Ledger, indexed
 from tests.support.story import Story, declared
 
@@ -128,7 +129,7 @@ def test_one_that_was_created_anew_is_told_where_its_former_life_is(
     edge, reader = kept
     request = rollback_pb2.RollbackRequest(name="web", **wanted)  # type: ignore[arg-type]
     with pytest.raises(Refused) as refused:
-        earlier(reader, Moments(reader).machine(edge + 3), request)
+        earlier(reader, Moments(reader, HandClock().wall_ns).machine(edge + 3), request)
     words = refused.value.refusal.message
     assert f" since it was created anew at entry {edge + 3}: " in words
     assert words.endswith("shows those there are, and `--to SEQ` takes one from before that")
@@ -137,7 +138,7 @@ def test_one_that_was_created_anew_is_told_where_its_former_life_is(
 def test_one_that_never_was_before_has_no_former_life(kept: tuple[int, Reader]) -> None:
     edge, reader = kept
     with pytest.raises(Refused) as refused:
-        first = Moments(reader).machine(edge - 1)
+        first = Moments(reader, HandClock().wall_ns).machine(edge - 1)
         earlier(reader, first, rollback_pb2.RollbackRequest(name="web", previous=True))
     assert refused.value.refusal.message.endswith("remembered: `capsulectl workload history web` shows those there are")
 
@@ -148,13 +149,13 @@ def test_a_revision_is_one_workloads(kept: tuple[int, Reader], wanted: dict[str,
     edge, reader = kept
     request = rollback_pb2.RollbackRequest(name=name, **wanted)  # type: ignore[arg-type]
     with pytest.raises(Refused) as refused:
-        earlier(reader, Moments(reader).machine(edge + 3), request)
+        earlier(reader, Moments(reader, HandClock().wall_ns).machine(edge + 3), request)
     assert refused.value.refusal.reason == reason
 
 
 def test_each_is_a_moment_of_its_own(kept: tuple[int, Reader]) -> None:
     edge, reader = kept
-    moments = Moments(reader)
+    moments = Moments(reader, HandClock().wall_ns)
     for seq, args in ((edge - 1, ("1",)), (edge, ("2",)), (edge + 3, ("3",))):
         assert moments.seq_of(pb.Moment(seq=seq), edge + 3, "to") == seq
         web = moments.machine(seq).workloads["web"]

@@ -69,6 +69,17 @@ def test_what_ends_again_and_again_leaves_its_volume_in_sight(
     assert volume is not None and volume.chain[-1].seq == lost
 
 
+def test_the_deletion_of_a_volume_is_found_by_who_waits_for_it(tmp_path: Path) -> None:
+    story, counter = Story(), declared("counter")
+    counter = replace(counter, spec=replace(counter.spec, mounts=(VolumeMount("data", "/srv"),)))
+    story.apply(counter, volumes=(DeclaredVolume("data", 64 << 20),))
+    story.converge()
+    story.call(DeleteVolume("data", force=True))
+    story.converge()
+    (answer,) = asked(tmp_path / "journal", story, "counter")
+    assert answer is not None and answer.chain[-1].text == "volume data shall be gone, taken from counter"
+
+
 @pytest.mark.parametrize(
     ("halted", "how"), [(True, "which was halted"), (False, "which lost its power")], ids=["a halt", "power"]
 )

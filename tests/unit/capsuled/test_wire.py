@@ -23,9 +23,10 @@ from effects.host_paths import HostPaths
 from effects.images.registry_twin import NOWHERE
 from effects.images.twin import CacheWorld, TwinImages
 from effects.planner import plan
-from journal.events import EffectFailed
+from journal.events import EffectFailed, EffectStarted
 from projections.admission import Admitted
 from projections.intents import DEFAULT_SUBNET, Apply, Stop
+from projections.observations import ObservedRun, observe_run
 from projections.refusals import Refusal
 from tests.support.story import Story, declared
 from tests.support.vault import OpenVault
@@ -225,6 +226,18 @@ def test_a_status_says_what_became_of_the_run() -> None:
     assert status_message(story["web"], "").message == "two lines"
     story.call(Stop("web"))
     assert status_message(story["web"], "").phase == pb.WORKLOAD_PHASE_STOPPED
+
+
+def test_a_run_that_ended_before_anybody_saw_it_does_not_begin_after_its_end() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.tell(EffectStarted("StartRun", "web", story["web"].uid, run=1, revision=story["web"].revision))
+    ended_ns = story.machine.at
+    story.pass_time(0.002)
+    seen = ObservedRun("web", story["web"].uid, 1, 1, "stopped", exit_code=3, exited_at_ns=ended_ns)
+    story.tell(*observe_run(story.machine, seen, story.boot, story.mono))
+    status = status_message(story["web"], "")
+    assert status.started_at_unix_ns == status.finished_at_unix_ns == ended_ns
 
 
 def test_a_plan_is_shown_effect_by_effect() -> None:

@@ -208,6 +208,25 @@ def test_with_a_time_to_begin_the_runs_before_belong_to_it(tmp_path: Path) -> No
     run(main)
 
 
+def test_with_a_time_to_end_alone_the_runs_before_belong_to_it_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as (made, streams):
+            made.starts("web")
+            made.writes("web", b"run 1\n")
+            made.ends("web")
+            assert await text(made, streams, "web") == b"run 1\n", "it is seen by then"
+            await asyncio.sleep(0.02)
+            until_ns = SystemClock().wall_ns()
+            await asyncio.sleep(0.02)
+            made.starts("web")
+            made.writes("web", b"run 2\n")
+            assert await text(made, streams, "web", until_unix_ns=until_ns) == b"run 1\n"
+            assert await text(made, streams, "web", until_unix_ns=1 << 62, tail_lines=1) == b"run 2\n"
+            assert await text(made, streams, "web", until_unix_ns=until_ns, run=2) == b""
+
+    run(main)
+
+
 @pytest.mark.parametrize("asked", [{}, {"tail_lines": 1_000}, {"until_unix_ns": 1 << 62}], ids=str)
 def test_a_slow_client_of_many_runs_holds_few_files(tmp_path: Path, asked: dict[str, int]) -> None:
     """Each client may choose how long it takes, and all of them together have the daemon's files."""

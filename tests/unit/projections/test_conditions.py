@@ -2,9 +2,11 @@
 
 import pytest
 
-from journal.events import EffectFailed
+from effects.planner import plan_workload
+from journal.events import EffectFailed, EffectStarted
 from projections.conditions import conditions_of
 from projections.intents import Restart, Stop
+from projections.phases import RunPhase
 from tests.support.story import Story, declared
 
 
@@ -68,6 +70,15 @@ def test_a_failure_for_good_is_settled_and_one_that_is_tried_again_is_not(story:
     assert told(story)["Settled"] == "retrying"
     fail(permanent=True)
     assert "Settled" not in told(story) and told(story)["Running"] == "failed"
+
+
+def test_a_run_whose_start_was_given_up_is_settled(story: Story) -> None:
+    uid, revision = story["web"].uid, story["web"].revision
+    story.tell(EffectStarted("StartRun", "web", uid, run=1, revision=revision))
+    story.tell(EffectFailed("StartRun", "web", uid, "ENTRYPOINT_MISSING", "no such file", run=1, permanent=True))
+    run = story["web"].run
+    assert run is not None and run.phase is RunPhase.STARTING and plan_workload(story.machine, story["web"]) is None
+    assert told(story) == {"Running": "failed"}
 
 
 def test_a_bridged_workload_says_whether_its_link_is_there(story: Story) -> None:

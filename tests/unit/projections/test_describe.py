@@ -60,6 +60,7 @@ def test_no_event_is_told_by_its_tag_alone(kind: type[Event], data: st.DataObjec
         (EffectFailed("TakeSnapshot", "data", 1, "X", "busy", snapshot=7, retry_delay_ms=60_000), "snapshot 7 of volume data could not be taken: busy; next try in 1m"),
         (EffectFailed("EnsureMoon", "web", 1, "X", "no sky", permanent=True), "web: EnsureMoon failed: no sky; not tried again"),
         (WorkloadStarted("web", 1, 2, 1, 9), "web run 2 started, pid 9"),
+        (WorkloadStarted("web", 1, 2, 1, 0), "web run 2 started"),
         (WorkloadStarted("web", 1, 2, 1, 9, adopted=True), "web run 2 found running, pid 9"),
         (WorkloadExited("web", 1, 2, 3, restart=True, restart_delay_ms=2000), "web run 2 exited with code 3; next run in 2 s"),
         (WorkloadExited("web", 1, 2, 3, restart=True, restart_delay_ms=256_000), "web run 2 exited with code 3; next run in 4m16s"),

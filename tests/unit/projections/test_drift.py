@@ -1,6 +1,7 @@
 """What differs from what is wanted is listed with its label and the entry that says so; what does not, is not."""
 
 import pytest
+from msgspec.structs import replace
 
 from effects.planner import plan
 from journal.events import (
@@ -16,7 +17,7 @@ from journal.events import (
     VolumeMade,
     WorkloadHealthChanged,
 )
-from journal.specs import RestartMode
+from journal.specs import RestartMode, VolumeMount
 from projections.drift import Label, drift, news, unknown
 from projections.intents import (
     DeclaredVolume,
@@ -89,6 +90,17 @@ def test_who_waits_for_another_is_intended_and_says_for_whom() -> None:
     story.apply(declared("web", depends_on=("db",)))
     found = drift(story.machine, frozenset({"web"}))[0]
     assert (found.label, found.message) == (Label.INTENDED, "it waits for db, which is stopped")
+
+
+def test_who_lost_a_volume_to_its_deletion_begins_only_once_it_is_applied_again() -> None:
+    story, web = Story(), declared("web")
+    web = replace(web, spec=replace(web.spec, mounts=(VolumeMount("data", "/srv"),)))
+    story.apply(web, volumes=(DeclaredVolume("data", 64 << 20),))
+    story.converge()
+    story.call(DeleteVolume("data", force=True))
+    story.converge()
+    (found,) = drift(story.machine, frozenset({"web"}))
+    assert "does not exist any more" in found.message and found.then == "it begins once it is applied again"
 
 
 def test_a_change_a_restart_and_a_deletion_are_intended() -> None:

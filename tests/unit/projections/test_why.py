@@ -27,7 +27,18 @@ from journal.specs import HealthCheck, VolumeMount
 from projections.advice import BY_DETAIL, BY_REASON, BY_REFUSAL, REFUSED
 from projections.chain import LINKS, Past, chain
 from projections.details import Detail
-from projections.intents import DeclaredVolume, Delete, DeleteVolume, Restart, RestoreVolume, Start, Stop, TakeSnapshot
+from projections.intents import (
+    CreateVolume,
+    Declared,
+    DeclaredVolume,
+    Delete,
+    DeleteVolume,
+    Restart,
+    RestoreVolume,
+    Start,
+    Stop,
+    TakeSnapshot,
+)
 from projections.why import WORDS, Why, why_gone, why_never, why_volume, why_workload
 from tests.support.story import Story, declared
 
@@ -184,6 +195,31 @@ def test_what_waits_names_whom_it_waits_for() -> None:
     answer = why(story)
     assert answer.detail == "waiting" and answer.others == (("workload", "db"),)
     assert texts(answer) == ["web created (docker.io/library/busybox:1)"]  # of the batch only what is web's
+
+
+def mounting(name: str, volume: str) -> Declared:
+    one = declared(name)
+    return replace(one, spec=replace(one.spec, mounts=(VolumeMount(volume, "/srv"),)))
+
+
+def test_who_lost_a_volume_to_its_deletion_is_told_so_and_that_no_waiting_helps() -> None:
+    story = Story()
+    story.apply(mounting("web", "data"), volumes=(DeclaredVolume("data", 64 << 20),))
+    story.converge()
+    story.call(Restart("web"))
+    story.converge()
+    story.call(DeleteVolume("data", force=True))
+    for again in (False, True):
+        story.converge()
+        answer = why(story)
+        assert answer.detail == "waiting" and "volume data does not exist any more" in answer.conclusion
+        assert texts(answer) == ["web shall begin a new run", "volume data shall be gone, taken from web"]
+        assert "then apply web again" in answer.advice and "below" not in answer.advice
+        if not again:
+            story.call(CreateVolume("data", 64 << 20))  # another one: it mounts the one that is gone
+    story.apply(mounting("web", "data"))
+    story.converge()
+    assert why(story).detail == "running"
 
 
 def test_what_another_set_going_is_told_with_its_own_wish() -> None:
