@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from capsuled.boot import partitions
 from effects.slots.manifest import BadBundle
 from effects.slots.signing import kid_of, verify
+from guest.image import __main__ as guest_image
 from guest.image.tree import PROGRAM, Tree
 from image import __main__ as entry
 from image import boot, bundle, disk, house, initramfs, packages, python, sbom
@@ -221,6 +222,19 @@ def test_so_have_the_python_packages_and_what_microvms_boot(
         "0o755",
         "0o644",
     )
+
+
+def test_a_monitor_reads_what_it_boots_whoever_built_it(
+    tmp_path: Path, umask: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(scratch: Path, cache: Path) -> Path:
+        for name in house.GUEST:
+            (scratch / name).touch()
+        return scratch
+
+    monkeypatch.setattr(guest_image, "_build", build)
+    guest_image._bring(tmp_path / "guest")
+    assert {(tmp_path / "guest" / name).stat().st_mode & 0o777 for name in house.GUEST} == {0o644}
 
 
 def test_a_link_is_left_alone_when_modes_are_settled(tmp_path: Path) -> None:
