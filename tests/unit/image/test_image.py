@@ -249,6 +249,13 @@ def test_what_the_builder_runs_has_one_umask(umask: int) -> None:
     assert command("sh", "-c", "umask") == b"0022\n"
 
 
+@pytest.mark.needs("make")
+def test_what_make_runs_has_it_too(umask: int) -> None:
+    words = ["make", "--silent", "--no-print-directory", "--eval", "told: ; @umask; echo '$$HOME'", "told"]
+    told = subprocess.run(words, cwd=house.ROOT, check=True, capture_output=True).stdout
+    assert told == b"0022\n$HOME\n"
+
+
 def test_a_commit_has_a_plus_where_something_else_is_shipped_and_one_length_in_every_clone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
