@@ -1,5 +1,7 @@
 # Two commands do everything from nothing: `make demo` and `make test`. The rest is for daily work.
 SHELL := /bin/bash
+# What is made here is run and read by other users, too, whatever the umask of who makes it.
+.SHELLFLAGS := -c 'umask 022; eval "$$0"'
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 SEEDS ?= 2000

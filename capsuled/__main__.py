@@ -27,6 +27,7 @@ from capsuled.grpc_core import settle
 from capsuled.layout import Layout, hosted
 from capsuled.logs.records import LineFormat
 from capsuled.open_files import raise_limit
+from capsuled.processes import UMASK
 from capsuled.settings import DEFAULT_BRIDGE, DEFAULT_SUBNET, Settings
 from capsuled.undumped import CoreLimit, keep_out_of_dumps
 from journal.errors import JournalError, JournalFailed, JournalFull
@@ -53,6 +54,7 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """Run the daemon until SIGTERM or SIGINT. Exits 1 with one line when it cannot start."""
     settle()
+    os.umask(UMASK)  # noqa: TID251 - the whole process's, as is meant: nothing else runs yet
     gc.disable()  # what is loaded from here on is there to stay: looking through it again and again is a sixth of it
     arguments = _arguments()
     core_limit = keep_out_of_dumps()

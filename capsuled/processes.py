@@ -21,6 +21,9 @@ FIRST_DELAY_S = 0.05
 CAP_DELAY_S = 5.0
 STABLE_S = 30.0
 STOP_S = 10.0
+UMASK = 0o022
+"""Under which is made what others have to reach, whatever the umask of who started us: containerd's directories are
+roots of containers whose users are not root. What is nobody else's has its mode where it is made."""
 _LINE_BYTES = 64 << 10
 _WORDS_BYTES = 400
 
@@ -134,7 +137,7 @@ async def beside(
         stdout=nothing if stdout is None else stdout,
         pass_fds=keep,
         env={},
-        umask=0o022,
+        umask=UMASK,
         start_new_session=True,
     )
 
@@ -163,7 +166,7 @@ async def supervise(
             child = await asyncio.create_subprocess_exec(
                 "setpriv", "--pdeathsig", "TERM", "--", *argv,
                 stdin=asyncio.subprocess.DEVNULL, stdout=fd, stderr=fd, start_new_session=True,
-                env={**os.environ, **environment},
+                env={**os.environ, **environment}, umask=UMASK,
             )  # fmt: skip
         finally:
             os.close(fd)

@@ -14,7 +14,24 @@ PACKAGES = {
     "capsule/guest/v1": "stubs of what the daemon and a microVM's agent say to each other",
     "containerdapi": "stubs of the part of containerd's API in use",
 }
-PARENTS = ("capsule", "capsule/guest")
+PARENTS = ("capsule/guest",)
+PLAIN = '"""Generated stubs: see proto/ and tools/stubs.py."""\n'
+FIRST = '''\
+"""Generated stubs: see proto/ and tools/stubs.py.
+
+Whoever loads them has the rules for letters of no language first: protobuf names a field in JSON with the C library's
+`toupper` when its description is loaded, and in Turkish that leaves an `i` as it is: `host_ipc` would be `hostipc`.
+"""
+
+import _locale
+
+try:
+    _locale.setlocale(_locale.LC_CTYPE, "C.UTF-8")
+except _locale.Error:
+    pass  # a C library without it: its rules stay as they are
+'''
+"""Of the package that all others of ours are in: it is imported before any description is loaded, whatever the program.
+`locale` itself would be one more module at each start of the command line."""
 
 
 def generate(target: Path) -> None:
@@ -40,7 +57,8 @@ def generate(target: Path) -> None:
     for package, what in PACKAGES.items():
         (target / package / "__init__.py").write_text(f'"""Generated {what}: see proto/ and tools/stubs.py."""\n')
     for parent in PARENTS:
-        (target / parent / "__init__.py").write_text('"""Generated stubs: see proto/ and tools/stubs.py."""\n')
+        (target / parent / "__init__.py").write_text(PLAIN)
+    (target / "capsule" / "__init__.py").write_text(FIRST)
 
 
 def stale(one: Path, other: Path) -> list[str]:

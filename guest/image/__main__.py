@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from guest.image import archive, contents, kernel, packages
-from guest.image.tree import DIRECTORY, Tree
+from guest.image.tree import DIRECTORY, FILE, Tree
 
 HOUSE = Path(__file__).resolve().parent.parent.parent
 KERNEL, INITRD, ROOT, MANIFEST = "vmlinux", "initrd", "root.squashfs", "manifest"
@@ -38,6 +38,7 @@ def _bring(target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target, prefix=".build.") as scratch:
         built = _build(Path(scratch), target / "packages")
         for name in (KERNEL, INITRD, ROOT, MANIFEST):  # the manifest last: where it is, all is
+            (built / name).chmod(FILE)  # whatever the umask: a monitor that reads them is a user of its own
             os.replace(built / name, target / name)
     sizes = {name: (target / name).stat().st_size for name in (KERNEL, INITRD, ROOT)}
     for name, size in sizes.items():

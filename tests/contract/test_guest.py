@@ -69,6 +69,8 @@ def vm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     directory = tmp_path_factory.mktemp("vm")
     with tarfile.open(fileobj=io.BytesIO(files())) as packed:
         packed.extractall(directory / "tree")
+    for place in ("tree", "tree/bin", "tree/etc"):
+        (directory / place).chmod(0o755)  # which the archive leaves to the umask, and users of the guest's enter
     payload = directory / "payload.erofs"
     subprocess.run(["mkfs.erofs", "--quiet", payload, directory / "tree"], check=True, capture_output=True)
     with guest_machine(directory / "machine", payload, argv=["/sleep", "1000000"]) as made:

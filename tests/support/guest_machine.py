@@ -18,6 +18,7 @@ import pytest
 from capsule.guest.v1 import guest_pb2 as pb
 from capsule.guest.v1.guest_pb2_grpc import GuestServiceStub
 from effects.microvms.relay import Relay, chardev
+from image.modes import settle
 from tests.support.runs_in_guests import described
 
 IMAGE = Path(__file__).resolve().parent.parent.parent / "build/guest"
@@ -59,7 +60,6 @@ def _tree(directory: Path) -> Path:
     tree = directory / "tree"
     for name in ("bin", "etc", "tmp", "root"):
         (tree / name).mkdir(parents=True)
-    (tree / "root").chmod(0o700)
     shutil.copy("/bin/busybox", tree / "bin/busybox")
     for name in subprocess.run(["/bin/busybox", "--list"], capture_output=True, text=True, check=True).stdout.split():
         if name != "busybox":
@@ -67,6 +67,8 @@ def _tree(directory: Path) -> Path:
     for name, text in _ACCOUNTS.items():
         (tree / "etc" / name).write_text(text)
     (tree / "etc/notes").write_text("not for execution\n")
+    settle(tree)
+    (tree / "root").chmod(0o700)
     return tree
 
 

@@ -3,6 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
 
@@ -12,6 +16,16 @@ from capsuled.processes import supervise
 
 WRITES_ONCE = "test -e {done} || echo 'cannot listen: in use' >&2; touch {done}; exit 3"
 LOSES_ITS_FILE = "echo first; rm {log}; exit 4"
+TELLS_ITS_UMASK = "umask; exit 6"
+BEGINS = """
+import os, sys
+from capsuled.__main__ import main
+sys.argv = ["capsuled", "--version"]
+try:
+    main()
+finally:
+    print(oct(os.umask(0)))
+"""
 CUTS_ITS_FILE = ": >{log}; echo cut >&2; exit 5"
 
 
@@ -32,6 +46,14 @@ class Listener(logging.Handler):
 @pytest.fixture
 def listener() -> Listener:
     return Listener()
+
+
+@pytest.fixture
+def closed() -> Iterator[None]:
+    """Whoever started us shuts out everybody else."""
+    before = os.umask(0o077)  # noqa: TID251 - nothing else runs meanwhile
+    yield
+    os.umask(before)  # noqa: TID251
 
 
 def heard(listener: Listener, command: str, log_file: Path) -> list[str]:
@@ -65,3 +87,14 @@ def test_it_is_started_again_though_its_file_is_gone_or_was_cut(tmp_path: Path, 
     assert heard(listener, loses, log_file)[0] == "sh ended with 4; started again in 0.05 s"
     again = Listener()
     assert "sh ended with 5 (cut); started again" in heard(again, cuts, log_file)[0]
+
+
+@pytest.mark.usefixtures("closed")
+def test_what_it_makes_can_be_reached_by_others_whatever_our_umask_is(tmp_path: Path, listener: Listener) -> None:
+    assert "sh ended with 6 (0022)" in heard(listener, TELLS_ITS_UMASK, tmp_path / "child.log")[0]
+
+
+@pytest.mark.usefixtures("closed")
+def test_so_can_what_the_daemon_makes() -> None:
+    done = subprocess.run([sys.executable, "-c", BEGINS], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0o22"

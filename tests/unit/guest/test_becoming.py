@@ -10,6 +10,8 @@ from guest import becoming
 from guest.run import Run, User
 from tests.support.runs_in_guests import described
 
+PYTHON = os.path.realpath(sys.executable)
+"""Everybody's: the link that leads there may be in a directory that only we enter."""
 STAND = "import os; print(os.getuid(), os.getgid(), os.getgroups(), os.stat('/proc/self/cwd').st_ino)"
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it becomes somebody else")
@@ -22,7 +24,7 @@ def became(cwd: Path, uid: int, gid: int) -> str:
     if not child:
         os.dup2(writing, 1)
         try:
-            argv = [sys.executable, "-I", "-S", "-c", STAND]
+            argv = [PYTHON, "-I", "-S", "-c", STAND]
             becoming.become(Run(described()), User(uid, gid, (gid,)), argv, [], str(cwd))
         except becoming.Unexecutable as error:
             os.write(1, f"{error.reason} {error}".encode())

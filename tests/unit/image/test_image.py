@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from capsuled.boot import partitions
 from effects.slots.manifest import BadBundle
 from effects.slots.signing import kid_of, verify
+from guest.image import __main__ as guest_image
 from guest.image.tree import PROGRAM, Tree
 from image import __main__ as entry
 from image import boot, bundle, disk, house, initramfs, packages, python, sbom
@@ -223,6 +224,19 @@ def test_so_have_the_python_packages_and_what_microvms_boot(
     )
 
 
+def test_a_monitor_reads_what_it_boots_whoever_built_it(
+    tmp_path: Path, umask: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(scratch: Path, cache: Path) -> Path:
+        for name in house.GUEST:
+            (scratch / name).touch()
+        return scratch
+
+    monkeypatch.setattr(guest_image, "_build", build)
+    guest_image._bring(tmp_path / "guest")
+    assert {(tmp_path / "guest" / name).stat().st_mode & 0o777 for name in house.GUEST} == {0o644}
+
+
 def test_a_link_is_left_alone_when_modes_are_settled(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").touch(0o600)
     (tmp_path / "tree").mkdir()
@@ -233,6 +247,13 @@ def test_a_link_is_left_alone_when_modes_are_settled(tmp_path: Path) -> None:
 
 def test_what_the_builder_runs_has_one_umask(umask: int) -> None:
     assert command("sh", "-c", "umask") == b"0022\n"
+
+
+@pytest.mark.needs("make")
+def test_what_make_runs_has_it_too(umask: int) -> None:
+    words = ["make", "--silent", "--no-print-directory", "--eval", "told: ; @umask; echo '$$HOME'", "told"]
+    told = subprocess.run(words, cwd=house.ROOT, check=True, capture_output=True).stdout
+    assert told == b"0022\n$HOME\n"
 
 
 def test_a_commit_has_a_plus_where_something_else_is_shipped_and_one_length_in_every_clone(

@@ -28,7 +28,8 @@ def made(directory: Path, paths: HostPaths | None = None) -> tuple[Booting, RunS
     """Its kernel and its root file system are there."""
     kernel, root = directory / "vmlinuz", directory / "root.img"
     for path in (kernel, root):
-        path.touch(0o644)
+        path.touch()
+        path.chmod(0o644)
     nobody: Any = None
     booting = Booting(Places(directory, directory, directory), nobody, nobody, nobody, 24, paths)
     return booting, RunSpec("vm", 7, 7, 1, "", vm=MicroVM(kernel_path=str(kernel), rootfs_path=str(root)))
