@@ -2,8 +2,8 @@
 what a volume does not have is told and ignored, for older manifests have it.
 
 The fields are the protobuf messages' own, in lowerCamelCase or snake_case; enum values in full, short (`HOST`) or by
-number; `env` as a mapping or as a list of name/value pairs. What `get` prints and only a capsule can say (status, uid)
-is read over, so that its output can be applied again.
+number; `env` as a mapping or as a list of name/value pairs. What `get` and `list` print and only a capsule can say
+(status, uid) is read over, so that their output can be applied again.
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,19 @@ from typing import Any, NamedTuple
 import yaml
 from google.protobuf.descriptor import FieldDescriptor as Field
 
+from capsule.v1 import volume_pb2
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.errors import USAGE, Failure
-from capsulectl.field_names import OUTPUT_ONLY, elsewhere, enum_prefix, instead, is_quantity, names_of, nearest
+from capsulectl.field_names import (
+    OUTPUT_ONLY,
+    VOLUME_OUTPUT_ONLY,
+    elsewhere,
+    enum_prefix,
+    instead,
+    is_quantity,
+    names_of,
+    nearest,
+)
 from capsulectl.manifest_files import NULL, documents, emptiness
 from capsulectl.places import MERGE, Places, place
 from capsulectl.quantities import duration_ms, size_bytes
@@ -119,20 +129,27 @@ class _Document:
         raise self._wrong(at, f"{section}.image", "missing: say what to run, like busybox:1.36")
 
     def _volume(self, node: yaml.Node, fields: dict[str, tuple[yaml.Node, yaml.Node]]) -> VolumeManifest:
+        printed = "sizeBytes" in fields and "size" not in fields
+        size = "sizeBytes" if printed else "size"
         for name, (key, _) in fields.items():
-            if name not in ("name", "kind", "size", "drift"):
+            if name not in ("name", "kind", size, "drift") and not (printed and name in VOLUME_OUTPUT_ONLY):
                 # What the field's CLI applies, this one applies: it ignores what a volume does not have, in silence.
                 problem = "a Volume has name, size and drift: this is ignored"
                 say(f"warning: {self._wrong(key, name, problem).message}")
-        for name in ("name", "size"):
+        for name in ("name", size):
             if name not in fields:
                 raise self._wrong(node, name, "missing")
-        text = self._scalar(fields["size"][1], "size")
         drift = self._enum(pb.DriftPolicy.DESCRIPTOR, fields["drift"][1], "drift") if "drift" in fields else 0
         try:
-            return VolumeManifest(self._scalar(fields["name"][1], "name"), size_bytes(text), drift)
+            return VolumeManifest(self._scalar(fields["name"][1], "name"), self._size(fields[size][1], size), drift)
         except ValueError as error:
-            raise self._wrong(fields["size"][1], "size", str(error)) from error
+            raise self._wrong(fields[size][1], size, str(error)) from error
+
+    def _size(self, node: yaml.Node, name: str) -> int:
+        """As declared, with its unit; or as `volume get` prints it."""
+        if name == "sizeBytes":
+            return self._number(volume_pb2.Volume.DESCRIPTOR.fields_by_name["size_bytes"], node, name)
+        return size_bytes(self._scalar(node, name))
 
     # --- YAML to messages ----------------------------------------------------------------------------------------
 

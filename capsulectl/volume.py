@@ -50,7 +50,7 @@ def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> 
     past = as_of(connection, at, common.quiet, "volumes", "snapshots") if at else None
     now_ns = None if past is None else past.at_unix_ns
     answer = past or connection.read(connection.volumes.List, pb.VolumeListRequest())
-    if not write_items(answer.volumes, output, lambda volume: volume.name):
+    if not write_items(answer.volumes, output, lambda volume: volume.name, as_data):
         wide = output == "wide"
         headings = ("NAME", "PHASE", "SIZE", "USED", "MOUNTED BY", "SNAPSHOTS", "AGE", *(("ALLOCATED", "PATH") * wide))
         show_table(headings, [_row(volume, wide, now_ns) for volume in answer.volumes], cut=not wide)
@@ -92,9 +92,9 @@ def get(names: Names, /, *, output: Output = "table", at: At = "", common: Commo
         raise missing[0]
     volumes = [one for one in answers if not isinstance(one, Failure)]
     if output == "yaml":
-        write_documents([plain(one) for one in volumes])
+        write_documents([as_data(one) for one in volumes])
     elif output == "json":
-        data = [plain(one) for one in volumes]
+        data = [as_data(one) for one in volumes]
         write(data[0] if len(names) == 1 else {"volumes": data}, output)
     elif output == "name":
         for one in volumes:
@@ -103,6 +103,11 @@ def get(names: Names, /, *, output: Output = "table", at: At = "", common: Commo
         print("\n\n".join(_page(one, past) for one in volumes), end="\n" if volumes else "")
     if missing:
         raise Failure("\ncapsulectl: ".join(one.message for one in missing))
+
+
+def as_data(volume: Any) -> dict[str, Any]:
+    """A volume as plain data, which may be applied again: that takes its kind."""
+    return {"name": volume.name, "kind": "Volume"} | plain(volume)
 
 
 def _page(volume: Any, past: Any) -> str:
@@ -249,7 +254,7 @@ def delete_snapshot(name: Name, labels: Labels, /, *, yes: Yes = False, common: 
 
 def _print(message: Any, output: str, text: str) -> None:
     if output in ("json", "yaml"):
-        write(plain(message), output)  # type: ignore[arg-type]
+        write(as_data(message) if isinstance(message, pb.Volume) else plain(message), output)  # type: ignore[arg-type]
     else:
         print(message.name if output == "name" else text)
 
