@@ -96,7 +96,7 @@ def targets(
     if every and (names or labels):
         raise Failure(f"`{verb}` takes --all, or {'names' if names else '-l'}, not both", USAGE)
     if names:
-        return list(dict.fromkeys(names))
+        return list(dict.fromkeys(workload_named(name, "volume get {}") for name in names))
     if not labels and not every:
         raise Failure(f"which one? Say `capsulectl {verb} NAME`; `capsulectl list` shows those there are", USAGE)
     selection = Selection(labels)

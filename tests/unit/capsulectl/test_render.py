@@ -1,6 +1,7 @@
 """What is printed as data: the same data for who reads it, and nothing that a terminal would obey."""
 
 import json
+from typing import Any
 
 import pytest
 import yaml
@@ -56,13 +57,11 @@ def test_a_manifest_says_what_was_declared_and_no_more() -> None:
 
 
 def test_of_no_message_in_a_manifest_anything_is_added() -> None:
-    left = [workload_pb2.ContainerSpec.DESCRIPTOR, workload_pb2.MicroVMSpec.DESCRIPTOR]
+    left: list[Any] = [workload_pb2.ContainerSpec.DESCRIPTOR, workload_pb2.MicroVMSpec.DESCRIPTOR]
     seen = set()
     while left:
         message = left.pop()
-        if message.full_name in seen:
-            continue
-        seen.add(message.full_name)
-        left += [one.message_type for one in message.fields if one.message_type is not None]
-        empty = message_factory.GetMessageClass(message)()
-        assert plain(empty) == {}, message.name
+        if message.full_name not in seen:
+            seen.add(message.full_name)
+            left += [one.message_type for one in message.fields if one.message_type is not None]
+            assert plain(message_factory.GetMessageClass(message)()) == {}, message.name
