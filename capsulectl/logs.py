@@ -121,15 +121,32 @@ def logs(names: Names, /, *, follow: Follow = False, tail: Tail = ALL, since: Si
             printer = Records(name, serial)
         else:
             printer = Printer(f"{name:<{width}} | " if len(names) > 1 else "", timestamps)
+        wrote = False
         for chunk in _chunks(connection, connection.workloads.Logs, request, tail):
             printer.print(chunk)
+            wrote = True
         printer.end()
+        if not wrote and not run and not previous:
+            _why_empty(connection, name, common.quiet)
 
     if follow and len(names) > 1:
         _together(copy, names)
     else:
         for name in names:
             copy(name)
+
+
+def _why_empty(connection: Connection, name: str, quiet: bool) -> None:
+    """Of a workload that never ran an empty log says nothing: that it did not is said."""
+    from capsule.v1 import workload_pb2 as pb
+    from capsulectl.words import phase
+
+    workload = connection.read(connection.workloads.Get, pb.WorkloadGetRequest(name=name))
+    status = workload.status
+    if not status.started_at_unix_ns:
+        which = f"run {status.run} has not" if status.run > 1 else "no run of it has"
+        why = f": {status.message}" if status.message else ""
+        say(f"{name} has no log: {which} begun yet; it is {phase(workload)}{why}", quiet)
 
 
 def daemon_logs(*, follow: Follow = False, tail: Tail = ALL, since: Since = "", until: Until = "",

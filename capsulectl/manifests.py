@@ -42,6 +42,8 @@ _INT = "tag:yaml.org,2002:int"
 _FLOAT = "tag:yaml.org,2002:float"
 _STR = "tag:yaml.org,2002:str"
 _BOOL = "tag:yaml.org,2002:bool"
+_NOT_OFFERED = frozenset({"DESIRED_STATE_DELETING"})
+"""What is answered, and nothing that a manifest could ask for."""
 _MERGES_MAX = 4
 """Bounds what merges itself."""
 
@@ -89,12 +91,24 @@ class _Document:
 
     def __init__(self, source: str) -> None:
         self._source = source
+        self._strays: list[str] = []
 
     def _wrong(self, node: yaml.Node, path: str, problem: str) -> ManifestError:
         return ManifestError(self._source, node, path, problem)
 
     def parse(self, node: yaml.Node) -> pb.Workload | VolumeManifest:
-        """The message. Raises ManifestError."""
+        """The message. Raises Failure: of fields that nobody knows it names all, for they are mended together; what
+        else is wrong may only follow from them."""
+        try:
+            parsed = self._parse(node)
+        except ManifestError:
+            if not self._strays:
+                raise
+        if self._strays:
+            raise Failure("\ncapsulectl: ".join(self._strays), USAGE)
+        return parsed
+
+    def _parse(self, node: yaml.Node) -> pb.Workload | VolumeManifest:
         fields = self._mapping(node, "")
         if "kind" not in fields:
             raise self._wrong(node, "kind", f"missing: {elsewhere(fields) or 'Container, MicroVM or Volume'}")
@@ -180,7 +194,10 @@ class _Document:
             where = _join(path, name)
             field = known.get(name)
             if field is None:
-                raise self._wrong(key, where, f"unknown field{instead(name, message.DESCRIPTOR)}")
+                self._strays.append(
+                    self._wrong(key, where, f"unknown field{instead(name, message.DESCRIPTOR)}").message
+                )
+                continue
             if field.name in given:
                 raise self._wrong(key, where, "given twice, under two names")
             given.add(field.name)
@@ -324,7 +341,8 @@ class _Document:
         digits = text.removeprefix("-") if signed else text
         # As text, in quotes, JSON writes large numbers, and so do older manifests.
         if node.tag not in (_INT, _STR) or not digits.isdecimal() or (len(digits) > 1 and digits.startswith("0")):
-            raise self._wrong(node, path, "must be a whole number")
+            sign = ", and not negative" if not signed and text.startswith("-") else ""
+            raise self._wrong(node, path, f"must be a whole number{sign}")
         return self._below(field, int(text), node, path)
 
     def _below(self, field: Any, value: int, node: yaml.Node, path: str) -> int:
@@ -345,7 +363,7 @@ class _Document:
         for name in (text, prefix + text.upper().replace("-", "_")):
             if name in enum.values_by_name:
                 return int(enum.values_by_name[name].number)
-        names = [one.name.removeprefix(prefix) for one in enum.values if one.number]
+        names = [one.name.removeprefix(prefix) for one in enum.values if one.number and one.name not in _NOT_OFFERED]
         words = ", ".join(name.lower().replace("_", "-") if enum.name == "RestartMode" else name for name in names)
         raise self._wrong(node, path, f"{text!r} is none of {words}")
 

@@ -54,10 +54,10 @@ def _check_name(declared: Declared) -> Refusal | None:
     return bad_name("a workload", declared.name, " (it becomes a host name)")
 
 
-def bad_name(kind: str, name: str, why: str = "") -> Refusal:
+def bad_name(kind: str, name: str, why: str = "", field: str = "name") -> Refusal:
     """No object of this kind can have the name. Of many that are declared at once it says which."""
     words = f"{kind}'s name has 1 to 63 lower-case letters, digits and inner hyphens{why}, and {name[:64]!r} is none"
-    return invalid("BAD_NAME", words, "name")
+    return invalid("BAD_NAME", words, field)
 
 
 def check_labels(declared: Declared, had: frozenset[tuple[str, str]]) -> Refusal | None:

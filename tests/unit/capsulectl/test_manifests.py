@@ -474,3 +474,38 @@ def test_a_list_beside_something_else_is_no_list_of_ours(monkeypatch: pytest.Mon
         printed({"services": {}, "volumes": []}, monkeypatch)
     with pytest.raises(Failure, match=r"sizeBytes: must be a whole number"):
         printed({"kind": "Volume", "name": "data", "sizeBytes": "1GiB"}, monkeypatch)
+
+
+def refusal(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    with pytest.raises(Failure) as caught:
+        load(["-"])
+    assert caught.value.code == USAGE
+    return caught.value.message
+
+
+def test_all_fields_that_nobody_knows_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        "nmae: web\nkind: Container\ncontainer:\n  image: x\n  comand: [a]\n  mounts:\n  - {volumeNmae: d}\nport: 1\n"
+    )
+    told = refusal(text, monkeypatch).split("\ncapsulectl: ")
+    assert [one.split(": ")[:2] for one in told] == [
+        ["standard input:1", "nmae"],
+        ["standard input:5", "container.comand"],
+        ["standard input:7", "container.mounts[0].volumeNmae"],
+        ["standard input:8", "port"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "says", "not_"),
+    [
+        ("desiredState: PAUSED", "'PAUSED' is none of RUNNING, STOPPED", "DELETING"),
+        ("container: {image: x, stopGraceSeconds: -1}", "must be a whole number, and not negative", "below"),
+        ("container: {image: x, stopGraceSeconds: soon}", "must be a whole number", "negative"),
+    ],
+)
+def test_what_a_manifest_may_say_is_offered(line: str, says: str, not_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rest = "" if line.startswith("container") else "container: {image: x}\n"
+    told = refusal(f"name: web\nkind: Container\n{rest}{line}\n", monkeypatch)
+    assert says in told and not_ not in told
