@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from capsule.v1 import history_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
-from capsulectl.names import object_names
+from capsulectl.names import event_types, object_names
 from capsulectl.options import COMMON, Common, Format, Output, boot_number, count, not_empty, sequence_number
 from capsulectl.paging import show_page
 from capsulectl.render import as_json, moment, plain, printable, say, terminal_width, write, write_line
@@ -51,7 +51,12 @@ def history(
     ] = "",
     type: Annotated[
         str,
-        Parameter(name="--type", converter=not_empty, help="Only this type; a prefix ends in a dot (workload.)."),
+        Parameter(
+            name="--type",
+            converter=not_empty,
+            completer=event_types,
+            help="Only this type; a prefix ends in a dot (workload.).",
+        ),
     ] = "",
     until: Annotated[
         str, Parameter(name="--until", converter=not_empty, help="Not after this span back, or moment.")

@@ -11,8 +11,7 @@ from capsulectl.connection import Connection
 from capsulectl.endings import ASKED, told
 from capsulectl.errors import FAILED, USAGE, Failure
 from capsulectl.field_names import nearest
-from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Format, Timeout, Yes, not_empty
+from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Format, Some, Timeout, Yes
 from capsulectl.prompt import asks, confirm
 from capsulectl.render import plain, say, show_table, write
 from capsulectl.selecting import Labels, declared, targets
@@ -20,9 +19,6 @@ from capsulectl.waiting import Goal, wait_for
 from capsulectl.words import short_image as short_image
 from projections.ending import ending_turns
 
-Some = Annotated[
-    tuple[str, ...], Parameter(help="Workloads' names.", converter=not_empty, completer=workload_names, negative="")
-]
 PlanOutput = Annotated[
     Format,
     Parameter(name=["-o", "--output"], help="How to print the plan of --dry-run: table, wide, json, yaml or name."),

@@ -43,7 +43,7 @@ def test_that_it_never_ran_is_said(
     machine: Machine, says: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(logs, "Connection", lambda capsule: machine)
-    logs.logs(["web"])
+    logs.logs(("web",))
     assert capfd.readouterr().err == says
-    logs.logs(["web"], common=Common(quiet=True))
+    logs.logs(("web",), common=Common(quiet=True))
     assert capfd.readouterr().err == ""
