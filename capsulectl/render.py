@@ -40,6 +40,16 @@ _COUNTED = frozenset(
     }
 )
 """Numbers that count, so that 0 is an answer; of others (a pid, a time, an entry) it says that there is none."""
+_LISTED = frozenset(
+    {
+        "Volume.mounted_by",
+        "Image.used_by",
+        "Secret.used_by",
+        "VerifyResponse.findings",
+        "ApplyAllResponse.plan",
+    }
+)
+"""Lists that are an answer where nothing stands in them: nobody uses it, nothing is wrong, nothing is to be done."""
 _SIGNS = {"add": ("+", "32"), "remove": ("-", "31"), "change": ("~", "33")}
 
 
@@ -122,7 +132,7 @@ def _told(descriptor: Any, value: dict[str, Any]) -> dict[str, Any]:
     for one in sorted(descriptor.fields, key=lambda one: one.number):
         if one.json_name not in value:
             if _answers(one):
-                told[one.json_name] = one.default_value
+                told[one.json_name] = [] if one.is_repeated else one.default_value
             continue
         found = value[one.json_name]
         is_map = one.message_type is not None and one.message_type.GetOptions().map_entry
@@ -138,10 +148,12 @@ def _told(descriptor: Any, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answers(one: Any) -> bool:
-    """Whether what is false or 0 there is told: a script that looks for it would find nothing otherwise."""
-    if one.is_repeated or one.has_presence:
-        return False
+    """Whether what is false, 0 or empty there is told: a script that looks for it would find nothing otherwise."""
     owner = one.containing_type.name
+    if one.is_repeated:
+        return f"{owner}.{one.name}" in _LISTED
+    if one.has_presence:
+        return False
     if one.cpp_type == one.CPPTYPE_BOOL:
         return owner not in _DECLARED
     return f"{owner}.{one.name}" in _COUNTED
