@@ -62,7 +62,7 @@ def _print(answer: Any, line: ApplyLine) -> None:
         _print_dry_run(answer)
     else:
         for volume in answer.volumes:
-            print(volume.name if line.output == "name" else f"volume/{volume.name} {volume.outcome}")
+            print(f"volume/{volume.name}" if line.output == "name" else f"volume/{volume.name} {volume.outcome}")
         for item in answer.items:
             name = item.workload.name
             print(name if line.output == "name" else f"workload/{name} {item.outcome}")
@@ -112,7 +112,7 @@ def _print_dry_run(answer: Any) -> None:
         print(f"volume/{volume.name} {volume.outcome} (dry run)")
     for item in answer.items:
         print(f"workload/{item.workload.name} {item.outcome} (dry run)")
-    print_plan(answer.plan)
+    print_plan(answer.plan, "all is as declared")
 
 
 def _declared(volumes: list[VolumeManifest]) -> list[Any]:

@@ -15,12 +15,16 @@ _GLOBAL = {"--capsule": True, "-q": False, "--quiet": False}
 """Options that may stand before the verb, and whether they take a value."""
 
 VALUED = frozenset(name for name, valued in _GLOBAL.items() if valued)
+COMPLETE = "__complete"
+"""What a shell's script says before the words that stand on its line."""
 _EXEC_VALUES = frozenset({"-e", "--env", "-u", "--user", "-w", "--workdir", "--capsule"})
 _HELP = frozenset({"-h", "--help"})
 
 
 def arranged(app: "App", tokens: Sequence[str]) -> tuple[list[str], list[str]]:
     """The same command, as the words that name its verb and everything behind them."""
+    if tokens[:1] == [COMPLETE]:
+        return [], [COMPLETE, *_begun(app, list(tokens[1:]))]
     ahead, rest = leading_globals(list(tokens))
     path = _path(app, rest)
     behind = rest[len(path) :]
@@ -30,6 +34,16 @@ def arranged(app: "App", tokens: Sequence[str]) -> tuple[list[str], list[str]]:
     if path and path[-1] == "exec":
         behind = behind_exec(behind)
     return path, [*ahead, *behind]
+
+
+def _begun(app: "App", words: list[str]) -> list[str]:
+    """A line that a shell completes the last word of, with the options before its verb behind that. Where there is no
+    verb yet, a value of such an option is that of any verb's."""
+    ahead, rest = leading_globals(words)
+    if not rest:
+        return ["list", *words]
+    path = _path(app, rest[:-1])
+    return [*path, *ahead, *rest[len(path) :]]
 
 
 def asks_for_help(behind: Sequence[str]) -> bool:

@@ -155,6 +155,7 @@ def remove(name: Context, /, *, yes: Unasked = False, common: Common = COMMON) -
     check_known(name)
     with changing():
         local, shared = load_local(), load_shared()
+        in_use = current(local, shared) == name
         if name in local["contexts"]:
             del local["contexts"][name]
             if local["current"] == name:
@@ -167,4 +168,12 @@ def remove(name: Context, /, *, yes: Unasked = False, common: Common = COMMON) -
             save_shared(shared)
         else:
             raise no_context(name, local, shared)
-    say(f"{name} is forgotten", common.quiet)
+    say(f"{name} is forgotten{_next(local, shared) if in_use else ''}", common.quiet)
+
+
+def _next(local: dict[str, Any], shared: dict[str, Any]) -> str:
+    """What commands talk to, now that the context in use is gone."""
+    now, others = current(local, shared), sorted({*local["contexts"], *shared["contexts"]})
+    if now:
+        return f": it was the one in use, and {now} is from now"
+    return ": it was the one in use" + (f"; `capsulectl context use {others[0]}` chooses another" if others else "")

@@ -215,6 +215,12 @@ def target(capsule: str) -> Target:
         raise no_context(name, local, shared)
     if DEFAULT_SOCKET.exists():
         return Target(f"unix:{DEFAULT_SOCKET}")
+    known = sorted({*local["contexts"], *shared["contexts"]})
+    if known:
+        raise Failure(
+            "no capsule to talk to, for no context is in use: `capsulectl context use NAME` chooses one "
+            f"({', '.join(known)}), `--capsule NAME` names one for once"
+        )
     raise Failure(
         "no capsule to talk to: start one with `make up` (where it is a service: `systemctl start capsuled`), "
         "adopt one with `capsulectl adopt HOST:PORT`, or name one with `--capsule`"

@@ -5,11 +5,15 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor as Field
 
+from capsule.v1 import volume_pb2
 from capsule.v1 import workload_pb2 as pb
 from projections.manifest import written
 
 OUTPUT_ONLY = frozenset({"status", "uid", "revision", "desired_seq", "image_digest"})
 """What `get` prints and only a capsule can say: it is read over."""
+
+VOLUME_OUTPUT_ONLY = frozenset(one.json_name for one in volume_pb2.Volume.DESCRIPTOR.fields) - {"name", "sizeBytes"}
+"""The same of `volume get`."""
 
 _SECTIONS = {"container": pb.ContainerSpec.DESCRIPTOR, "microVm": pb.MicroVMSpec.DESCRIPTOR}
 

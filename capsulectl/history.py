@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from capsule.v1 import history_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
-from capsulectl.names import object_names
+from capsulectl.names import event_types, object_names
 from capsulectl.options import COMMON, Common, Format, Output, boot_number, count, not_empty, sequence_number
 from capsulectl.paging import show_page
 from capsulectl.render import as_json, moment, plain, printable, say, terminal_width, write, write_line
@@ -51,7 +51,12 @@ def history(
     ] = "",
     type: Annotated[
         str,
-        Parameter(name="--type", converter=not_empty, help="Only this type; a prefix ends in a dot (workload.)."),
+        Parameter(
+            name="--type",
+            converter=not_empty,
+            completer=event_types,
+            help="Only this type; a prefix ends in a dot (workload.).",
+        ),
     ] = "",
     until: Annotated[
         str, Parameter(name="--until", converter=not_empty, help="Not after this span back, or moment.")
@@ -95,7 +100,7 @@ def history(
             "-f goes on from now: it has no --until, and no --calls, which are whole only at their end", USAGE
         )
     connection = Connection(common.capsule)
-    entries = _or_none(connection.stream(connection.history.List, request), common.quiet)
+    entries = _or_none(connection.stream(connection.history.List, request), common.quiet, name)
     everything = not any((name, type, actor, since, until, failed, limit, reads)) and boot is None
     if everything:
         entries = _begun(entries, common.quiet)
@@ -115,14 +120,15 @@ def begins_text(seq: int) -> str:
     return f"history begins with entry {seq}: {where}"
 
 
-def _or_none(entries: Iterable[Any], quiet: bool) -> Iterator[Any]:
-    """The entries; that there was none is said, for a name may have been mistyped."""
+def _or_none(entries: Iterable[Any], quiet: bool, name: str) -> Iterator[Any]:
+    """The entries; that there was none is said, for a name may have been mistyped, or be an entry's number."""
     found = False
     for entry in entries:
         found = True
         yield entry
     if not found:
-        say("nothing that is so is remembered", quiet)
+        meant = f": `capsulectl history show {name}` shows the entry" if name.isdecimal() else ""
+        say(f"nothing that is so is remembered{meant}", quiet)
 
 
 def _begun(entries: Iterable[Any], quiet: bool) -> Iterator[Any]:

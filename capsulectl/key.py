@@ -10,6 +10,7 @@ from capsule.v1 import identity_pb2 as pb
 from capsulectl.adopt import ROLES
 from capsulectl.connection import Connection
 from capsulectl.errors import Failure
+from capsulectl.field_names import nearest
 from capsulectl.files import file_text, input_text
 from capsulectl.moments import At, as_of
 from capsulectl.names import key_names
@@ -139,7 +140,8 @@ def _find(connection: Connection, wanted: str) -> Any:
     if len(found) == 1:
         return found[0]
     how = "no key" if not found else f"{len(found)} keys"
-    raise Failure(f"{how} by {wanted}: `capsulectl key list -o wide` shows those there are")
+    near = "" if found else nearest(wanted, [key.name for key in keys])
+    raise Failure(f"{how} by {wanted}{near or ': `capsulectl key list -o wide` shows those there are'}")
 
 
 def _plain(key: Any) -> dict[str, Any]:

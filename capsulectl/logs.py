@@ -11,9 +11,9 @@ from cyclopts import Parameter
 
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
-from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common, boot_number, count, not_empty, sequence_number
+from capsulectl.options import COMMON, Common, Some, boot_number, count, not_empty, sequence_number
 from capsulectl.render import say, write_line
+from capsulectl.selecting import Labels, check_asked, targets
 
 ALL = -1
 
@@ -31,7 +31,6 @@ def _lines(type_: object, tokens: Sequence[Any]) -> int:
     return number
 
 
-Names = Annotated[list[str], Parameter(help="The workloads' names.", converter=not_empty, completer=workload_names)]
 Follow = Annotated[bool, Parameter(name=["-f", "--follow"], negative="", help="Go on as it grows.")]
 Tail = Annotated[
     int,
@@ -83,26 +82,29 @@ LogOutput = Annotated[
 ]
 
 
-def logs(names: Names, /, *, follow: Follow = False, tail: Tail = ALL, since: Since = "", until: Until = "",
-    timestamps: Stamps = False, stream: Stream = "both", run: RunNumber = 0, previous: Previous = False,
-    serial: Serial = False, output: LineOutput = "text", common: Common = COMMON) -> None:  # fmt: skip
+def logs(names: Some = (), /, *, selector: Labels = (), follow: Follow = False, tail: Tail = ALL,
+    since: Since = "", until: Until = "", timestamps: Stamps = False, stream: Stream = "both", run: RunNumber = 0,
+    previous: Previous = False, serial: Serial = False, output: LineOutput = "text",
+    common: Common = COMMON) -> None:  # fmt: skip
     """Print what a workload's newest run wrote: its output on ours, its errors on ours.
 
-    With several names each line begins with its workload's. A followed log goes on over restarts, and ends when the
-    workload does. As JSON, both streams are on our output.
+    With several names, or with labels, each line begins with its workload's. A followed log goes on over restarts, and
+    ends when the workload does. As JSON, both streams are on our output.
 
     Example: capsulectl logs web --since 10m -n 20 -f
     """
     from capsule.v1 import workload_pb2 as pb
 
-    if len(names) > 1 and (run or previous):
+    check_asked(names, selector, "logs")
+    if (selector or len(names) > 1) and (run or previous):
         raise Failure("--run and --previous go with one workload", USAGE)
     if follow and until:
         raise Failure("--follow has no end: leave out --until", USAGE)
     only = {"both": pb.LOG_STREAM_UNSPECIFIED, "stdout": pb.LOG_STREAM_STDOUT, "stderr": pb.LOG_STREAM_STDERR}[stream]
     since_ns, until_ns = _moment(since, "--since"), _moment(until, "--until")
     connection = Connection(common.capsule)
-    width = max(len(name) for name in names)
+    chosen = targets(connection, names, selector, "logs")
+    named, width = bool(selector) or len(chosen) > 1, max(len(name) for name in chosen)
 
     def copy(name: str) -> None:
         request = pb.WorkloadLogsRequest(
@@ -120,16 +122,33 @@ def logs(names: Names, /, *, follow: Follow = False, tail: Tail = ALL, since: Si
         if output == "json":
             printer = Records(name, serial)
         else:
-            printer = Printer(f"{name:<{width}} | " if len(names) > 1 else "", timestamps)
+            printer = Printer(f"{name:<{width}} | " if named else "", timestamps)
+        wrote = False
         for chunk in _chunks(connection, connection.workloads.Logs, request, tail):
             printer.print(chunk)
+            wrote = True
         printer.end()
+        if not wrote and not run and not previous:
+            _why_empty(connection, name, common.quiet)
 
-    if follow and len(names) > 1:
-        _together(copy, names)
+    if follow and len(chosen) > 1:
+        _together(copy, chosen)
     else:
-        for name in names:
+        for name in chosen:
             copy(name)
+
+
+def _why_empty(connection: Connection, name: str, quiet: bool) -> None:
+    """Of a workload that never ran an empty log says nothing: that it did not is said."""
+    from capsule.v1 import workload_pb2 as pb
+    from capsulectl.words import phase
+
+    workload = connection.read(connection.workloads.Get, pb.WorkloadGetRequest(name=name))
+    status = workload.status
+    if not status.started_at_unix_ns:
+        which = f"run {status.run} has not" if status.run > 1 else "no run of it has"
+        why = f": {status.message}" if status.message else ""
+        say(f"{name} has no log: {which} begun yet; it is {phase(workload)}{why}", quiet)
 
 
 def daemon_logs(*, follow: Follow = False, tail: Tail = ALL, since: Since = "", until: Until = "",

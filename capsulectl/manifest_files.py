@@ -13,6 +13,8 @@ from capsulectl.render import say
 SUFFIXES = (".yaml", ".yml", ".json")
 NULL = "tag:yaml.org,2002:null"
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LISTS, _READ_AT = ("workloads", "volumes"), ("desiredSeq", "seq")
+"""What `list` and `get` print of several at once, and beside that when it was so."""
 _NAMED_MOST = 3
 """Of subdirectories that are not read, so many are named."""
 
@@ -73,13 +75,30 @@ def _documents(source: str, text: str) -> Iterator[yaml.Node]:
     try:
         for node in yaml.compose_all(text, Loader=_Loader):
             if node is not None and not (isinstance(node, yaml.ScalarNode) and node.tag == NULL):
-                yield node
+                yield from _listed(node)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         hint = ": indent with spaces, YAML takes no tabs" if _is_tabbed(text, error.problem_mark) else ""
         raise Failure(f"{source}{line}: no valid YAML: {error.problem}{hint}", USAGE) from error
     except yaml.YAMLError as error:
         raise Failure(f"{source}: no valid YAML: {error}", USAGE) from error
+
+
+def _listed(node: yaml.Node) -> list[yaml.Node]:
+    """The documents that one holds: those that `list` and `get` print together, else itself."""
+    if isinstance(node, yaml.SequenceNode):
+        return node.value if node.value and all(_has_kind(one) for one in node.value) else [node]
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    names = [key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode)]
+    lists = [value for key, value in pairs if key.value in _LISTS]
+    is_ours = lists and len(names) == len(pairs) and {*_LISTS, *_READ_AT}.issuperset(names)
+    if not is_ours or not all(isinstance(one, yaml.SequenceNode) for one in lists):
+        return [node]
+    return [one for found in lists for one in found.value]
+
+
+def _has_kind(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.MappingNode) and any(key.value == "kind" for key, _ in node.value)
 
 
 def _is_tabbed(text: str, mark: yaml.Mark | None) -> bool:

@@ -2,8 +2,8 @@
 what a volume does not have is told and ignored, for older manifests have it.
 
 The fields are the protobuf messages' own, in lowerCamelCase or snake_case; enum values in full, short (`HOST`) or by
-number; `env` as a mapping or as a list of name/value pairs. What `get` prints and only a capsule can say (status, uid)
-is read over, so that its output can be applied again.
+number; `env` as a mapping or as a list of name/value pairs. What `get` and `list` print and only a capsule can say
+(status, uid) is read over, so that their output can be applied again.
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,19 @@ from typing import Any, NamedTuple
 import yaml
 from google.protobuf.descriptor import FieldDescriptor as Field
 
+from capsule.v1 import volume_pb2
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.errors import USAGE, Failure
-from capsulectl.field_names import OUTPUT_ONLY, elsewhere, enum_prefix, instead, is_quantity, names_of, nearest
+from capsulectl.field_names import (
+    OUTPUT_ONLY,
+    VOLUME_OUTPUT_ONLY,
+    elsewhere,
+    enum_prefix,
+    instead,
+    is_quantity,
+    names_of,
+    nearest,
+)
 from capsulectl.manifest_files import NULL, documents, emptiness
 from capsulectl.places import MERGE, Places, place
 from capsulectl.quantities import duration_ms, size_bytes
@@ -32,6 +42,8 @@ _INT = "tag:yaml.org,2002:int"
 _FLOAT = "tag:yaml.org,2002:float"
 _STR = "tag:yaml.org,2002:str"
 _BOOL = "tag:yaml.org,2002:bool"
+_NOT_OFFERED = frozenset({"DESIRED_STATE_DELETING"})
+"""What is answered, and nothing that a manifest could ask for."""
 _MERGES_MAX = 4
 """Bounds what merges itself."""
 
@@ -79,12 +91,24 @@ class _Document:
 
     def __init__(self, source: str) -> None:
         self._source = source
+        self._strays: list[str] = []
 
     def _wrong(self, node: yaml.Node, path: str, problem: str) -> ManifestError:
         return ManifestError(self._source, node, path, problem)
 
     def parse(self, node: yaml.Node) -> pb.Workload | VolumeManifest:
-        """The message. Raises ManifestError."""
+        """The message. Raises Failure: of fields that nobody knows it names all, for they are mended together; what
+        else is wrong may only follow from them."""
+        try:
+            parsed = self._parse(node)
+        except ManifestError:
+            if not self._strays:
+                raise
+        if self._strays:
+            raise Failure("\ncapsulectl: ".join(self._strays), USAGE)
+        return parsed
+
+    def _parse(self, node: yaml.Node) -> pb.Workload | VolumeManifest:
         fields = self._mapping(node, "")
         if "kind" not in fields:
             raise self._wrong(node, "kind", f"missing: {elsewhere(fields) or 'Container, MicroVM or Volume'}")
@@ -119,20 +143,27 @@ class _Document:
         raise self._wrong(at, f"{section}.image", "missing: say what to run, like busybox:1.36")
 
     def _volume(self, node: yaml.Node, fields: dict[str, tuple[yaml.Node, yaml.Node]]) -> VolumeManifest:
+        printed = "sizeBytes" in fields and "size" not in fields
+        size = "sizeBytes" if printed else "size"
         for name, (key, _) in fields.items():
-            if name not in ("name", "kind", "size", "drift"):
+            if name not in ("name", "kind", size, "drift") and not (printed and name in VOLUME_OUTPUT_ONLY):
                 # What the field's CLI applies, this one applies: it ignores what a volume does not have, in silence.
                 problem = "a Volume has name, size and drift: this is ignored"
                 say(f"warning: {self._wrong(key, name, problem).message}")
-        for name in ("name", "size"):
+        for name in ("name", size):
             if name not in fields:
                 raise self._wrong(node, name, "missing")
-        text = self._scalar(fields["size"][1], "size")
         drift = self._enum(pb.DriftPolicy.DESCRIPTOR, fields["drift"][1], "drift") if "drift" in fields else 0
         try:
-            return VolumeManifest(self._scalar(fields["name"][1], "name"), size_bytes(text), drift)
+            return VolumeManifest(self._scalar(fields["name"][1], "name"), self._size(fields[size][1], size), drift)
         except ValueError as error:
-            raise self._wrong(fields["size"][1], "size", str(error)) from error
+            raise self._wrong(fields[size][1], size, str(error)) from error
+
+    def _size(self, node: yaml.Node, name: str) -> int:
+        """As declared, with its unit; or as `volume get` prints it."""
+        if name == "sizeBytes":
+            return self._number(volume_pb2.Volume.DESCRIPTOR.fields_by_name["size_bytes"], node, name)
+        return size_bytes(self._scalar(node, name))
 
     # --- YAML to messages ----------------------------------------------------------------------------------------
 
@@ -163,7 +194,10 @@ class _Document:
             where = _join(path, name)
             field = known.get(name)
             if field is None:
-                raise self._wrong(key, where, f"unknown field{instead(name, message.DESCRIPTOR)}")
+                self._strays.append(
+                    self._wrong(key, where, f"unknown field{instead(name, message.DESCRIPTOR)}").message
+                )
+                continue
             if field.name in given:
                 raise self._wrong(key, where, "given twice, under two names")
             given.add(field.name)
@@ -307,7 +341,8 @@ class _Document:
         digits = text.removeprefix("-") if signed else text
         # As text, in quotes, JSON writes large numbers, and so do older manifests.
         if node.tag not in (_INT, _STR) or not digits.isdecimal() or (len(digits) > 1 and digits.startswith("0")):
-            raise self._wrong(node, path, "must be a whole number")
+            sign = ", and not negative" if not signed and text.startswith("-") else ""
+            raise self._wrong(node, path, f"must be a whole number{sign}")
         return self._below(field, int(text), node, path)
 
     def _below(self, field: Any, value: int, node: yaml.Node, path: str) -> int:
@@ -328,7 +363,7 @@ class _Document:
         for name in (text, prefix + text.upper().replace("-", "_")):
             if name in enum.values_by_name:
                 return int(enum.values_by_name[name].number)
-        names = [one.name.removeprefix(prefix) for one in enum.values if one.number]
+        names = [one.name.removeprefix(prefix) for one in enum.values if one.number and one.name not in _NOT_OFFERED]
         words = ", ".join(name.lower().replace("_", "-") if enum.name == "RestartMode" else name for name in names)
         raise self._wrong(node, path, f"{text!r} is none of {words}")
 

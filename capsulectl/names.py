@@ -44,9 +44,13 @@ def _volumes(connection: "Connection") -> Names:
 
 def snapshot_names(context: Any) -> Names:
     """Of the volume that stands before, with how each was taken."""
+    return _snapshots(context, context["name"].raw or "")
+
+
+def _snapshots(context: Any, asked: str) -> Names:
     from capsule.v1 import volume_pb2
 
-    volume = context["name"].raw
+    volume = asked.removeprefix("volume/")
 
     def ask(connection: "Connection") -> Names:
         request = volume_pb2.SnapshotListRequest(volume=volume)
@@ -149,6 +153,30 @@ def update_numbers(context: Any) -> Names:
         return [(str(one.uid), one.version) for one in found]
 
     return _asked(context, ask)
+
+
+def phase_names(context: object) -> Names:
+    """As they may be asked for. No machine is asked."""
+    from capsulectl.selecting import DETAILS, PHASES
+
+    return [(word, "") for word in (*PHASES, *DETAILS)]
+
+
+def event_types(context: object) -> Names:
+    """Whole ones, and beginnings that stand for all of theirs. No machine is asked."""
+    from journal.codec import reader_level
+
+    known = sorted(reader_level())
+    return [(word, "") for word in (*sorted({f"{tag.partition('.')[0]}." for tag in known}), *known)]
+
+
+def rollback_ends(context: Any) -> Names:
+    """Where a rollback of what stands before may go by a word: revisions of a workload, snapshots of a volume."""
+    kind, _, name = (context["name"].raw or "").rpartition("/")
+    if kind == "volume":
+        return _snapshots(context, name)
+    words = ("previous", "the revision before"), ("healthy", "the newest that did well")
+    return list(words) if name else []
 
 
 def context_names(context: object) -> Names:

@@ -69,7 +69,9 @@ Unasked = Annotated[bool, Parameter(name=["-y", "--yes"], negative="", show=Fals
 
 
 Name = Annotated[str, Parameter(help="The workload's name.", converter=not_empty, completer=workload_names)]
-Names = Annotated[list[str], Parameter(help="Workloads' names.", converter=not_empty, completer=workload_names)]
+Some = Annotated[
+    tuple[str, ...], Parameter(help="Workloads' names.", converter=not_empty, completer=workload_names, negative="")
+]
 
 
 @Parameter(name="*")

@@ -7,11 +7,16 @@ import sys
 from capsulectl.errors import USAGE, Failure
 
 
+def asks(yes: bool) -> bool:
+    """Whether `confirm` would really ask somebody. Then it is looked first whether there is anything to ask about."""
+    return not yes and sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def confirm(question: str, yes: bool, *, instead: str = "say `--yes` to do it without being asked") -> None:
     """Return when the operator says yes, or said so beforehand. Raises Failure otherwise; nothing was changed."""
     if yes:
         return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not asks(yes):
         raise Failure(f"nobody is there to ask: {instead}", USAGE)
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

@@ -14,6 +14,42 @@ if TYPE_CHECKING:
 
 
 _CONTROLS = re.compile("[\x7f-\x9f]")
+_DECLARED = frozenset({"ContainerSpec", "MicroVMSpec", "HostBind", "VolumeMount"})
+"""Messages of a manifest, in which nobody writes what is false anyway."""
+_COUNTED = frozenset(
+    {
+        "WorkloadStatus.restart_count",
+        "WorkloadStatus.ends_in_a_row",
+        "WorkloadStatus.oom_kills",
+        "Volume.snapshots",
+        "ObjectCounts.workloads",
+        "ObjectCounts.pending",
+        "ObjectCounts.running",
+        "ObjectCounts.failed",
+        "ObjectCounts.stopped",
+        "ObjectCounts.volumes",
+        "ObjectCounts.images",
+        "VerifyResponse.checked",
+        "VerifyResponse.excised",
+        "StatsResponse.audit_entries",
+        "StatsResponse.snapshots",
+        "RetentionResponse.entries",
+        "ImageRemoval.freed_bytes",
+        "RestoreResponse.values",
+        "Secret.size_bytes",
+    }
+)
+"""Numbers that count, so that 0 is an answer; of others (a pid, a time, an entry) it says that there is none."""
+_LISTED = frozenset(
+    {
+        "Volume.mounted_by",
+        "Image.used_by",
+        "Secret.used_by",
+        "VerifyResponse.findings",
+        "ApplyAllResponse.plan",
+    }
+)
+"""Lists that are an answer where nothing stands in them: nobody uses it, nothing is wrong, nothing is to be done."""
 _SIGNS = {"add": ("+", "32"), "remove": ("-", "31"), "change": ("~", "33")}
 
 
@@ -79,30 +115,48 @@ def signed(op: str, text: str) -> str:
 
 def plain(message: Any, zeros: bool = False) -> dict[str, Any]:
     """A protobuf message as plain data, in the names manifests use; 64-bit numbers as numbers. Empty fields are left
-    out, unless with `zeros`: of what was measured, 0 is a figure."""
+    out, but those of which a script asks whether they are false or 0; with `zeros` none is: of what was measured, 0 is
+    a figure."""
     from google.protobuf.json_format import MessageToDict
 
-    return _numbers(message.DESCRIPTOR, MessageToDict(message, always_print_fields_with_no_presence=zeros))
+    return _told(message.DESCRIPTOR, MessageToDict(message, always_print_fields_with_no_presence=zeros))
 
 
-def _numbers(descriptor: Any, value: dict[str, Any]) -> dict[str, Any]:
-    """protobuf's JSON writes 64-bit numbers as strings, for JavaScript's sake; scripts with jq want numbers."""
+def _told(descriptor: Any, value: dict[str, Any]) -> dict[str, Any]:
+    """protobuf's JSON writes 64-bit numbers as strings, for JavaScript's sake, and leaves out what is false or 0;
+    scripts with jq want numbers, and an answer."""
     from google.protobuf.descriptor import FieldDescriptor as field
 
     wide = (field.CPPTYPE_INT64, field.CPPTYPE_UINT64)
-    for one in descriptor.fields:
+    told: dict[str, Any] = {}
+    for one in sorted(descriptor.fields, key=lambda one: one.number):
         if one.json_name not in value:
+            if _answers(one):
+                told[one.json_name] = [] if one.is_repeated else one.default_value
             continue
         found = value[one.json_name]
         is_map = one.message_type is not None and one.message_type.GetOptions().map_entry
         if one.cpp_type in wide:
-            value[one.json_name] = [int(item) for item in found] if isinstance(found, list) else int(found)
+            found = [int(item) for item in found] if isinstance(found, list) else int(found)
         elif is_map and one.message_type.fields_by_name["value"].cpp_type in wide:
-            value[one.json_name] = {key: int(item) for key, item in found.items()}
+            found = {key: int(item) for key, item in found.items()}
         elif one.message_type is not None and not is_map:
-            for item in found if isinstance(found, list) else [found]:
-                _numbers(one.message_type, item)
-    return value
+            within = one.message_type
+            found = [_told(within, item) for item in found] if isinstance(found, list) else _told(within, found)
+        told[one.json_name] = found
+    return told
+
+
+def _answers(one: Any) -> bool:
+    """Whether what is false, 0 or empty there is told: a script that looks for it would find nothing otherwise."""
+    owner = one.containing_type.name
+    if one.is_repeated:
+        return f"{owner}.{one.name}" in _LISTED
+    if one.has_presence:
+        return False
+    if one.cpp_type == one.CPPTYPE_BOOL:
+        return owner not in _DECLARED
+    return f"{owner}.{one.name}" in _COUNTED
 
 
 def as_json(data: Any, indent: int | None = None) -> str:

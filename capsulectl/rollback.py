@@ -10,7 +10,7 @@ from capsulectl.applying import print_differences
 from capsulectl.connection import UNARY_S, Connection
 from capsulectl.errors import FAILED, USAGE, Failure
 from capsulectl.moments import moment
-from capsulectl.names import full_names
+from capsulectl.names import full_names, rollback_ends
 from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Format, Output, Timeout, Yes, not_empty
 from capsulectl.prompt import confirm
 from capsulectl.render import plain, say, show_table, shown_beside, write
@@ -37,6 +37,7 @@ def rollback(
         Parameter(
             name="--to",
             converter=not_empty,
+            completer=rollback_ends,
             metavar="MOMENT",
             help="An entry (1234), a time (`2h ago`), boot:-1; of one workload also `previous` or `healthy`; of a "
             "volume a snapshot's name, or a moment: then the last that was taken up to it.",

@@ -12,10 +12,11 @@ from cyclopts import Parameter
 from capsule.v1 import secret_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
+from capsulectl.field_names import nearest
 from capsulectl.moments import At, as_of
 from capsulectl.names import secret_names
 from capsulectl.options import COMMON, Common, Output, Yes
-from capsulectl.prompt import confirm, unseen
+from capsulectl.prompt import asks, confirm, unseen
 from capsulectl.render import age, say, show_table, write_items
 from projections.words import bytes_text
 
@@ -114,6 +115,9 @@ def remove(
     Example: capsulectl secret rm db-password
     """
     connection = Connection(common.capsule)
+    if asks(yes):
+        for name in names:
+            _find(connection, name)
     what = f"secret {names[0]}" if len(names) == 1 else f"{len(names)} secrets"
     confirm(f"Destroy {what}? Nothing brings a value back.", yes)
     for name in names:
@@ -127,7 +131,8 @@ def _find(connection: Connection, name: str) -> Any:
     for one in found:
         if one.name == name:
             return one
-    raise Failure(f"there is no secret {name}: `capsulectl secret create {name}` makes one")
+    instead = nearest(name, [one.name for one in found]) or f": `capsulectl secret create {name}` makes one"
+    raise Failure(f"there is no secret {name}{instead}")
 
 
 def _value(name: str, from_file: str, common: Common) -> bytes:

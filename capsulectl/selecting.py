@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.errors import USAGE, Failure
+from capsulectl.names import phase_names
 from projections.details import Detail
 
 Labels = Annotated[
@@ -23,7 +24,12 @@ Labels = Annotated[
 ]
 Phases = Annotated[
     tuple[str, ...],
-    Parameter(name="--phase", negative="", help="Only those in this phase, or with this word behind it (backoff)."),
+    Parameter(
+        name="--phase",
+        negative="",
+        completer=phase_names,
+        help="Only those in this phase, or with this word behind it (backoff).",
+    ),
 ]
 
 PHASES = ("pending", "running", "failed", "stopped")
@@ -86,23 +92,37 @@ def _phase(text: str) -> str:
     return word
 
 
+def check_asked(names: Sequence[str], labels: Sequence[str], verb: str) -> None:
+    """Raises Failure where neither is given to a verb that shows what it is given, before anything is sent."""
+    if not names and not labels:
+        raise Failure(f"`{verb}` needs NAMES, or -l\n`capsulectl {verb} --help` tells how it is meant", USAGE)
+
+
 def targets(
-    connection: Any, names: Sequence[str], labels: Sequence[str], verb: str, *, every: bool = False
+    connection: Any,
+    names: Sequence[str],
+    labels: Sequence[str],
+    verb: str,
+    *,
+    every: bool = False,
+    there: Sequence[Any] | None = None,
 ) -> list[str]:
     """The names of the workloads that a verb is for: those that were named, those that have the labels, or all there
-    are, of which there may be none. What is stopped is not among all that begin again: it would be refused."""
+    are, of which there may be none. What is stopped is not among all that begin again: it would be refused. `there`:
+    those there were, where a moment of the past is asked about."""
     if names and labels:
         raise Failure(f"`{verb}` takes names or -l, not both", USAGE)
     if every and (names or labels):
         raise Failure(f"`{verb}` takes --all, or {'names' if names else '-l'}, not both", USAGE)
     if names:
-        return list(dict.fromkeys(names))
+        return list(dict.fromkeys(workload_named(name, "volume get {}") for name in names))
     if not labels and not every:
         raise Failure(f"which one? Say `capsulectl {verb} NAME`; `capsulectl list` shows those there are", USAGE)
     selection = Selection(labels)
-    found = connection.read(connection.workloads.List, pb.WorkloadListRequest()).workloads
+    if there is None:
+        there = connection.read(connection.workloads.List, pb.WorkloadListRequest()).workloads
     stays = pb.DESIRED_STATE_STOPPED if every and verb == "restart" else None
-    chosen = [workload.name for workload in found if selection.has(workload) and workload.desired_state != stays]
+    chosen = [workload.name for workload in there if selection.has(workload) and workload.desired_state != stays]
     if not chosen and not every:
         raise Failure(f"no workload has {','.join(labels)}: `capsulectl list -o wide` shows their labels")
     return chosen

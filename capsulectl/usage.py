@@ -19,6 +19,7 @@ from capsulectl.habits import IRREVOCABLE, meant
 
 _GUESS = re.compile(r'(?P<what>Unknown option: "?(?P<wrong>[^". ]+)"?\.) Did you mean "?(?P<guess>-[^"?]+)"?\?')
 _LISTS = ("list", "ls", "ps", "workload list", "workload ls", "workload ps")
+_UNSEEN = ("secret create", "secret rotate")
 _NEAR = 0.7
 """How alike a verb must be to one that there is; below, `df` is `diff`."""
 _THESE = ("it alone", "them alone")
@@ -60,6 +61,9 @@ def _what(error: CycloptsError, verb: str, behind: Sequence[str]) -> str:
     match error:
         case MissingArgumentError():
             return _missing(error, verb, behind)
+        case UnusedCliTokensError() if verb in _UNSEEN:  # what was typed is not repeated
+            shown = "what was typed stands in the shell's history by now"
+            return f"`{verb}` takes no value on the command line: it is read from standard input, or -f FILE; {shown}"
         case UnusedCliTokensError(unused_tokens=list(tokens)) if tokens:
             hint = f": `capsulectl get {' '.join(tokens)}` shows {_THESE[len(tokens) > 1]}" if verb in _LISTS else ""
             return f"`{verb}` does not know what to do with {' '.join(tokens)}{hint}"

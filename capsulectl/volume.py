@@ -1,5 +1,6 @@
 """`capsulectl volume …`: volumes and their snapshots."""
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -7,10 +8,11 @@ from cyclopts import Parameter
 from capsule.v1 import volume_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
+from capsulectl.field_names import nearest
 from capsulectl.moments import At, as_of
 from capsulectl.names import snapshot_names, volume_names
 from capsulectl.options import COMMON, Common, Output, Yes, not_empty
-from capsulectl.prompt import confirm
+from capsulectl.prompt import asks, confirm
 from capsulectl.quantities import size_bytes
 from capsulectl.render import age, plain, say, show_table, write, write_documents, write_items
 from projections.words import bytes_text
@@ -18,10 +20,19 @@ from projections.words import bytes_text
 LONG_S = 920.0
 """Where the storage cannot share blocks, a snapshot is a copy, and so is a restore."""
 
-Name = Annotated[str, Parameter(help="The volume's name.", converter=not_empty, completer=volume_names)]
-Names = Annotated[
-    list[str], Parameter(help="Volumes' names.", converter=not_empty, completer=volume_names, negative="")
-]
+
+def _named(type_: object, tokens: Sequence[Any]) -> Any:
+    """A converter: `volume/data`, as other verbs print and take it, is `data` here."""
+    found = not_empty(type_, tokens)
+    return _bare(found) if isinstance(found, str) else type(found)(_bare(one) for one in found)
+
+
+def _bare(asked: str) -> str:
+    return asked.removeprefix("volume/") or asked
+
+
+Name = Annotated[str, Parameter(help="The volume's name.", converter=_named, completer=volume_names)]
+Names = Annotated[list[str], Parameter(help="Volumes' names.", converter=_named, completer=volume_names, negative="")]
 New = Annotated[str, Parameter(help="The volume's name.")]
 Label = Annotated[str, Parameter(help="The snapshot's name.", completer=snapshot_names)]
 Labels = Annotated[
@@ -50,7 +61,7 @@ def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> 
     past = as_of(connection, at, common.quiet, "volumes", "snapshots") if at else None
     now_ns = None if past is None else past.at_unix_ns
     answer = past or connection.read(connection.volumes.List, pb.VolumeListRequest())
-    if not write_items(answer.volumes, output, lambda volume: volume.name):
+    if not write_items(answer.volumes, output, lambda volume: volume.name, as_data):
         wide = output == "wide"
         headings = ("NAME", "PHASE", "SIZE", "USED", "MOUNTED BY", "SNAPSHOTS", "AGE", *(("ALLOCATED", "PATH") * wide))
         show_table(headings, [_row(volume, wide, now_ns) for volume in answer.volumes], cut=not wide)
@@ -92,9 +103,9 @@ def get(names: Names, /, *, output: Output = "table", at: At = "", common: Commo
         raise missing[0]
     volumes = [one for one in answers if not isinstance(one, Failure)]
     if output == "yaml":
-        write_documents([plain(one) for one in volumes])
+        write_documents([as_data(one) for one in volumes])
     elif output == "json":
-        data = [plain(one) for one in volumes]
+        data = [as_data(one) for one in volumes]
         write(data[0] if len(names) == 1 else {"volumes": data}, output)
     elif output == "name":
         for one in volumes:
@@ -103,6 +114,11 @@ def get(names: Names, /, *, output: Output = "table", at: At = "", common: Commo
         print("\n\n".join(_page(one, past) for one in volumes), end="\n" if volumes else "")
     if missing:
         raise Failure("\ncapsulectl: ".join(one.message for one in missing))
+
+
+def as_data(volume: Any) -> dict[str, Any]:
+    """A volume as plain data, which may be applied again: that takes its kind."""
+    return {"name": volume.name, "kind": "Volume"} | plain(volume)
 
 
 def _page(volume: Any, past: Any) -> str:
@@ -153,12 +169,40 @@ def delete(
     """
     if not names:
         raise Failure("which volume? Name one, or several", USAGE)
-    confirm(f"Delete {', '.join(names)} with all data and snapshots?", yes)
     connection = Connection(common.capsule)
-    for name in names:
+    chosen, never = _parted(list(dict.fromkeys(names)), lambda: _known(connection), yes)
+    if chosen:
+        confirm(f"Delete {', '.join(chosen)} with all data and snapshots?", yes)
+    for name in chosen:
         answer = connection.call(connection.volumes.Delete, pb.VolumeDeleteRequest(name=name, force=force))
         taken = f", taken from {', '.join(answer.detached_from)}" if answer.detached_from else ""
-        say(f"there was no volume {name}" if answer.absent else f"volume {name} is gone{taken}", common.quiet)
+        if answer.absent:
+            never.append(name)
+        else:
+            say(f"volume {name} is gone{taken}", common.quiet)
+    there = _known(connection) if never and not common.quiet else []
+    for name in never:
+        say(f"there was no volume {name}{nearest(name, there)}", common.quiet)
+
+
+def _known(connection: Connection) -> list[str]:
+    """The volumes there are."""
+    return [one.name for one in connection.read(connection.volumes.List, pb.VolumeListRequest()).volumes]
+
+
+def _labels(connection: Connection, name: str) -> list[str]:
+    """The snapshots that a volume has. Raises Failure where it is none."""
+    found = connection.read(connection.snapshots.List, pb.SnapshotListRequest(volume=name)).snapshots
+    return [one.name for one in found]
+
+
+def _parted(chosen: list[str], known: Callable[[], list[str]], yes: bool) -> tuple[list[str], list[str]]:
+    """What shall be deleted, and what is not there: nobody is asked about that. Who is not asked at all is told it
+    afterwards."""
+    if not asks(yes):
+        return chosen, []
+    there = known()
+    return [one for one in chosen if one in there], [one for one in chosen if one not in there]
 
 
 def snapshot(
@@ -182,7 +226,7 @@ def snapshot(
 
 def snapshots(
     name: Annotated[
-        str, Parameter(help="The volume; all of them when left out.", converter=not_empty, completer=volume_names)
+        str, Parameter(help="The volume; all of them when left out.", converter=_named, completer=volume_names)
     ] = "",
     /,
     *,
@@ -201,7 +245,7 @@ def snapshots(
         found = connection.read(connection.snapshots.List, pb.SnapshotListRequest(volume=name)).snapshots
     else:
         found = [one for one in past.snapshots if name in ("", one.volume)]
-    if not write_items(found, output, lambda one: one.name):
+    if not write_items(found, output, lambda one: one.name if name else f"{one.volume} {one.name}"):
         rows = [
             (
                 one.volume,
@@ -224,8 +268,12 @@ def restore(name: Name, label: Label, /, *, yes: Yes = False, common: Common = C
 
     Example: capsulectl volume restore data before-upgrade --yes
     """
-    confirm(f"Replace the content of volume {name} by snapshot {label}?", yes)
     connection = Connection(common.capsule)
+    there = _labels(connection, name) if asks(yes) else [label]
+    if label not in there:
+        instead = nearest(label, there) or f": `capsulectl volume snapshots {name}` shows those there are"
+        raise Failure(f"volume {name} has no snapshot {label}{instead}")
+    confirm(f"Replace the content of volume {name} by snapshot {label}?", yes)
     request = pb.SnapshotRestoreRequest(volume=name, name=label)
     answer = connection.call(connection.snapshots.Restore, request, timeout=LONG_S)
     restarted = f"; {', '.join(answer.restarted)} starts again" if answer.restarted else ""
@@ -238,18 +286,24 @@ def delete_snapshot(name: Name, labels: Labels, /, *, yes: Yes = False, common: 
 
     Example: capsulectl volume snapshot-delete data before-upgrade --yes
     """
-    chosen = list(dict.fromkeys(labels))
-    confirm(f"Delete snapshot{'s' if len(chosen) > 1 else ''} {', '.join(chosen)} of volume {name}?", yes)
     connection = Connection(common.capsule)
+    chosen, never = _parted(list(dict.fromkeys(labels)), lambda: _labels(connection, name), yes)
+    if chosen:
+        confirm(f"Delete snapshot{'s' if len(chosen) > 1 else ''} {', '.join(chosen)} of volume {name}?", yes)
     for label in chosen:
         answer = connection.call(connection.snapshots.Delete, pb.SnapshotDeleteRequest(volume=name, name=label))
-        what = f"snapshot {label} of volume {name}"
-        say(f"there was no {what}" if answer.absent else f"{what} is gone", common.quiet)
+        if answer.absent:
+            never.append(label)
+        else:
+            say(f"snapshot {label} of volume {name} is gone", common.quiet)
+    there = _labels(connection, name) if never and not common.quiet else []
+    for label in never:
+        say(f"there was no snapshot {label} of volume {name}{nearest(label, there)}", common.quiet)
 
 
 def _print(message: Any, output: str, text: str) -> None:
     if output in ("json", "yaml"):
-        write(plain(message), output)  # type: ignore[arg-type]
+        write(as_data(message) if isinstance(message, pb.Volume) else plain(message), output)  # type: ignore[arg-type]
     else:
         print(message.name if output == "name" else text)
 

@@ -12,8 +12,8 @@ from capsulectl.errors import USAGE, Failure
 from capsulectl.files import check_no_option, to_send, to_write, written
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.progress import bar
-from capsulectl.render import plain, say, write
-from capsulectl.volume import Name, New
+from capsulectl.render import say, write
+from capsulectl.volume import Name, New, as_data
 from projections.words import bytes_text
 
 CHUNK_BYTES = 256 << 10
@@ -75,6 +75,6 @@ def import_(
 
         volume = connection.call(connection.volume_data.Import, messages(), timeout=None)
     if output in ("json", "yaml"):
-        write(plain(volume), output)
+        write(as_data(volume), output)
     else:
         print(name if output == "name" else f"volume/{name} imported, {bytes_text(volume.size_bytes)}")

@@ -1,5 +1,6 @@
 """`capsulectl workload …`: start, stop, restart, delete, wait."""
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -9,9 +10,9 @@ from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.endings import ASKED, told
 from capsulectl.errors import FAILED, USAGE, Failure
-from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Format, Timeout, Yes, not_empty
-from capsulectl.prompt import confirm
+from capsulectl.field_names import nearest
+from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Format, Some, Timeout, Yes
+from capsulectl.prompt import asks, confirm
 from capsulectl.render import plain, say, show_table, write
 from capsulectl.selecting import Labels, declared, targets
 from capsulectl.waiting import Goal, wait_for
@@ -19,9 +20,6 @@ from capsulectl.words import short_image as short_image
 from projections.details import Detail
 from projections.ending import ending_turns
 
-Some = Annotated[
-    tuple[str, ...], Parameter(help="Workloads' names.", converter=not_empty, completer=workload_names, negative="")
-]
 PlanOutput = Annotated[
     Format,
     Parameter(name=["-o", "--output"], help="How to print the plan of --dry-run: table, wide, json, yaml or name."),
@@ -136,6 +134,15 @@ class Which(NamedTuple):
     every: bool
 
 
+_AIMS = {
+    "start": "they run",
+    "stop": "nothing of them runs",
+    "restart": "they run anew",
+    "delete": "nothing of them is left",
+}
+"""Where what a verb begins leads to."""
+
+
 class Verb:
     """One call for each of several workloads. One that is refused does not keep the others from being asked."""
 
@@ -145,6 +152,7 @@ class Verb:
         self._done = done
         self._goal = goal
         self._danger = danger
+        self._aim = _AIMS[word]
 
     def act(
         self,
@@ -165,11 +173,15 @@ class Verb:
             say("there are no workloads", common.quiet)
         if expect_seq is not None and len(chosen) > 1:
             raise Failure("--expect-seq is about one workload: name one", USAGE)
+        never: list[str] = []
+        if self._danger and not dry_run and asks(yes):
+            known = _known(connection)
+            chosen, never = [one for one in chosen if one in known], [one for one in chosen if one not in known]
         if self._danger and chosen and not dry_run:
             confirm(f"Delete {', '.join(chosen)} with everything in {'it' if len(chosen) == 1 else 'them'}?", yes)
-        answers, refused = self._ask(connection, chosen, dry_run, expect_seq)
+        answers, refused = self._ask(connection, chosen, dry_run, expect_seq) if chosen else ([], [])
         if dry_run:
-            _show(answers, output)
+            _show(answers, output, self._aim, common.quiet)
         elif self._goal is not None and answers:
             wait_for(connection, {name: self._goal for name, _ in answers}, timeout)
         if not dry_run:
@@ -177,9 +189,14 @@ class Verb:
             for name, answer in answers:
                 if getattr(answer, "not_remembered", False):
                     continue  # it was done, but it is not what shall be: the verb says so in its own words
-                absent = getattr(answer, "absent", False)
-                but = f", but cannot yet: {held[name]}" if name in held else ""
-                say(f"there was no {name}" if absent else f"{name} {self._done}{but}", common.quiet)
+                if getattr(answer, "absent", False):
+                    never.append(name)
+                else:
+                    but = f", but cannot yet: {held[name]}" if name in held else ""
+                    say(f"{name} {self._done}{but}", common.quiet)
+            there = _known(connection) if never and not common.quiet else []
+            for name in never:
+                say(f"there was no {name}{nearest(name, there)}", common.quiet)
         if refused:
             raise Failure("\ncapsulectl: ".join(refused), FAILED)
         return answers
@@ -213,12 +230,18 @@ class Verb:
         return answers, [one.message for one in failures]
 
 
+def _known(connection: Connection) -> list[str]:
+    """The workloads there are."""
+    found = connection.read(connection.workloads.List, pb.WorkloadListRequest()).workloads
+    return [one.name for one in found]
+
+
 def _turns(connection: Connection, names: Sequence[str]) -> list[list[str]]:
     found = connection.read(connection.workloads.List, pb.WorkloadListRequest()).workloads
     return ending_turns({one.name: one.depends_on for one in found}, names)
 
 
-def _show(answers: Sequence[tuple[str, Any]], output: Format) -> None:
+def _show(answers: Sequence[tuple[str, Any]], output: Format, aim: str, quiet: bool) -> None:
     """What would be done, as `apply --dry-run` has it; by name, of which workloads."""
     plan = [goal for _, answer in answers for goal in answer.plan]
     if output in ("json", "yaml"):
@@ -227,12 +250,14 @@ def _show(answers: Sequence[tuple[str, Any]], output: Format) -> None:
         for name, _ in answers:
             print(name)
     else:
-        print_plan(plan)
+        print_plan(plan, aim, quiet)
 
 
-def print_plan(plan: Any) -> None:
-    """What would be done."""
+def print_plan(plan: Any, aim: str, quiet: bool = False) -> None:
+    """What would be done first, of each object: the machine plans one step at a time. `aim` is where they lead to."""
     if not plan:
         print("nothing to do")
         return
     show_table(("EFFECT", "OBJECT", "DETAIL"), [(one.effect, one.object, one.detail) for one in plan])
+    sys.stdout.flush()
+    say(f"first steps: what follows from each is done, too, until {aim}", quiet)

@@ -12,9 +12,9 @@ from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.moments import At, as_of, no_watch
-from capsulectl.options import COMMON, Common, Format, Name, Names, Output, Watch, count, not_empty
+from capsulectl.options import COMMON, Common, Format, Name, Output, Some, Watch, count, not_empty
 from capsulectl.render import plain, say, show_row, widths_of, write, write_documents, write_line, write_next
-from capsulectl.selecting import Labels, Phases, Selection, workload_named
+from capsulectl.selecting import Labels, Phases, Selection, check_asked, targets, workload_named
 from capsulectl.workload_rows import SINCE, headings, row_of, show, show_all, show_answer
 
 TOLD = ("workload.", "effect.failed", "call.refused")
@@ -61,31 +61,34 @@ Reveal = Annotated[
 
 
 def get(
-    names: Names,
+    names: Some = (),
     /,
     *,
+    selector: Labels = (),
     output: Output = "table",
     watch: Watch = False,
     reveal: Reveal = False,
     at: At = "",
     common: Common = COMMON,
 ) -> None:
-    """Show workloads in full; `-o yaml` can be edited and applied again. With -w, go on with every change.
+    """Show workloads in full; `-o yaml` can be edited and applied again. With -w each is a line, as in `list`, and so
+    is every change from then on.
 
     Example: capsulectl workload get web -o yaml
     """
+    check_asked(names, selector, "get")
     if reveal and (watch or at):
         raise Failure(f"--reveal tells of now, once: leave out {'--watch' if watch else '--at'}", USAGE)
-    chosen = list(dict.fromkeys(workload_named(name, "volume get {}") for name in names))
     connection = Connection(common.capsule)
     past = as_of(connection, no_watch(at, watch), common.quiet, "workloads") if at else None
+    chosen = targets(connection, names, selector, "get", there=None if past is None else past.workloads)
     if past is not None:
         workloads, missing = _found_in(past, chosen)
     else:
         workloads, missing = (_revealed if reveal else _found)(connection, chosen)
     now_ns = None if past is None else past.at_unix_ns
     if watch and workloads:
-        _watch(connection, tuple(workload.name for workload in workloads), Selection(), output)
+        _watch(connection, () if selector else tuple(one.name for one in workloads), Selection(selector), output)
     elif output == "yaml":
         write_documents([plain(workload) for workload in workloads])
     elif output == "json":

@@ -28,7 +28,10 @@ def earlier(reader: Reader, now: Machine, request: pb.RollbackRequest) -> int:
         )
     if workload is None:
         gone = no_workload(request.name, now.workloads)
-        words = f"{gone.message}. One that was deleted comes back by `--to SEQ`, an entry while it was there"
+        words = (
+            f"{gone.message}. One that was deleted comes back by `--to SEQ`, an entry while it was there; but not one "
+            "with `env`, whose values went with it: apply that again"
+        )
         raise Refused(replace(gone, message=words))
     if request.WhichOneof("to") == "previous":
         seq, lacks = previous(workload, _declared(reader, workload)), "has no earlier revision that is remembered"

@@ -213,7 +213,10 @@ class Resolver:
 
 
 def _unknown(workload: str, variable: str) -> Refusal:
-    words = f"{workload} has no such sealed value to keep: apply it with the value itself"
+    words = (
+        f"{workload} has no such sealed value to keep: apply it with the value itself. Sealed values go with the "
+        "workload when it is deleted, and with its older revisions"
+    )
     return invalid("UNKNOWN_SEALED_VALUE", words, f"container.env.{variable}")
 
 

@@ -15,6 +15,7 @@ from capsuled.wire_update import update_key_message, update_message, update_stat
 from capsuled.wire_volume import snapshot_message, volume_changes, volume_message
 from projections.dependencies import waits
 from projections.drift import drift
+from projections.images import users
 from projections.state import Image, Machine, Operator, Registry, Secret, Slots, UpdateKey, Volume, Workload
 from projections.status import status_of
 from projections.storage import standing
@@ -39,7 +40,7 @@ _PARTS: dict[str, Callable[[Machine], Any]] = {
         snapshot_message(volume, one, None) for _, volume in sorted(machine.volumes.items()) for one in volume.snapshots
     ],
     "keys": lambda machine: [key_message(one) for one in sorted(machine.operators.values(), key=lambda one: one.seq)],
-    "images": lambda machine: [_image_message(name, one) for name, one in sorted(machine.images.items())],
+    "images": lambda machine: [_image_message(machine, name, one) for name, one in sorted(machine.images.items())],
     "secrets": lambda machine: [secret_message(machine, one) for _, one in sorted(machine.secrets.items())],
     "registries": lambda machine: [registry_message(one) for _, one in sorted(machine.registries.items())],
     "update_keys": lambda machine: [update_key_message(one) for one in machine.update_keys.values()],
@@ -63,12 +64,13 @@ def no_part(only: Iterable[str]) -> str:
     return next((name for name in only if name not in _PARTS), "")
 
 
-def _image_message(name: str, image: Image) -> image_pb2.Image:
+def _image_message(machine: Machine, name: str, image: Image) -> image_pb2.Image:
     return image_pb2.Image(
         name=name,
         digest=image.pin.platform_digest,
         size_bytes=image.size_bytes,
         created_unix=image.pushed_at // 1_000_000_000,
+        used_by=users(machine, image.pin.index_digest),
     )
 
 

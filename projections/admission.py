@@ -76,7 +76,15 @@ from projections.refusals import (
 )
 from projections.registries import admit_registry
 from projections.retention import admit_checkpoint
-from projections.rules import ENV_CALL_MOST, check_change, check_host_ports, check_room, check_spec, check_takes
+from projections.rules import (
+    ENV_CALL_MOST,
+    check_change,
+    check_host_ports,
+    check_labels,
+    check_room,
+    check_spec,
+    check_takes,
+)
 from projections.secret_admission import admit_secret, check_secrets, reveal_env
 from projections.state import Machine, Workload
 from projections.update_admission import admit_update
@@ -273,6 +281,9 @@ def _item(machine: Machine, declared: Declared, call: Apply, capabilities: froze
         bad = check_change(declared, call.abilities) or check_host_ports(machine, declared, call.host)
         if bad is not None:
             return bad
+    bad = check_labels(declared, frozenset() if before is None else frozenset(before.labels))
+    if bad is not None:
+        return bad
     return AppliedWorkload(
         name=declared.name,
         kind=declared.kind,

@@ -72,7 +72,7 @@ def _add(machine: Machine, call: AddKey) -> tuple[Event, ...] | Refusal:
     if len(machine.operators) >= KEYS_MAX:
         return refused("RESOURCE_EXHAUSTED", "TOO_MANY_KEYS", f"{KEYS_MAX} keys are enrolled: remove one first")
     if not machine.operators and call.role != "admin":
-        return conflict("NO_ADMIN", "the first key must be an admin's: add it with the role admin", "role")
+        return conflict("NO_ADMIN", "the first key must be an admin's: say `--role admin`", "role")
     return (OperatorEnrolled(call.kid, call.public_key, call.name, role=call.role, how="added", added_by=call.by),)
 
 

@@ -126,10 +126,11 @@ def permit_inside(role: str, machine: Machine, name: str) -> Refusal | None:
 
 
 def _denied(role: str, kind: Kind, what: str, fields: tuple[str, ...]) -> Refusal:
+    """`what` begins with the workload's name: of many that are declared at once it says which."""
     names = [written(field) for field in fields]
     return refused(
         "PERMISSION_DENIED",
         "ROLE_LACKS",
-        f"the role {role} does not suffice: {what} ({', '.join(names)}). Ask an admin",
+        f"{what} ({', '.join(names)}), and the role {role} does not suffice for that: ask an admin",
         *(f"{SECTIONS[kind]}.{field}" for field in names),
     )

@@ -21,6 +21,9 @@ from projections.words import bytes_text
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+LABEL_NAME = re.compile(r"[^=!,\s]+")
+LABEL_VALUE = re.compile(r"[^=!,]*")
+"""As a selector can say them."""
 PROTOCOLS = ("tcp", "udp")
 ENV_MOST = 1_024
 ENV_CALL_MOST = 8_192
@@ -54,10 +57,28 @@ def _check_name(declared: Declared) -> Refusal | None:
     return bad_name("a workload", declared.name, " (it becomes a host name)")
 
 
-def bad_name(kind: str, name: str, why: str = "") -> Refusal:
+def bad_name(kind: str, name: str, why: str = "", field: str = "name") -> Refusal:
     """No object of this kind can have the name. Of many that are declared at once it says which."""
     words = f"{kind}'s name has 1 to 63 lower-case letters, digits and inner hyphens{why}, and {name[:64]!r} is none"
-    return invalid("BAD_NAME", words, "name")
+    return invalid("BAD_NAME", words, field)
+
+
+def check_labels(declared: Declared, had: frozenset[tuple[str, str]]) -> Refusal | None:
+    """A label by which nobody could choose is a slip: `-l` has commas between its terms, and signs in them. Those that
+    it `had` were admitted when nothing was asked of them, and stay."""
+    for name, value in declared.labels:
+        if (name, value) in had:
+            continue
+        if not LABEL_NAME.fullmatch(name):
+            words = f"{name[:64]!r} is no name of a label: it has one character at least, and no space, `,`, `=` or `!`"
+            return invalid("BAD_LABEL", words, "labels")
+        if not LABEL_VALUE.fullmatch(value) or value != value.strip():
+            words = (
+                f"{value[:64]!r}, which {name[:64]} has, is no value of a label: that has no `,`, `=` or `!`, and no "
+                "space at its ends"
+            )
+            return invalid("BAD_LABEL", words, "labels")
+    return None
 
 
 def _check_drivers(declared: Declared, capabilities: frozenset[str], abilities: Abilities) -> Refusal | None:

@@ -192,7 +192,7 @@ def _find(volume: Volume, label: str) -> Snapshot | None:
 
 def _take(volume: Volume, label: str) -> Verdict:
     if not NAME.fullmatch(label):
-        return invalid("BAD_NAME", "a snapshot's name is made like a volume's", "snapshot")
+        return bad_name("a snapshot", label, field="snapshot")
     if any(one.label == label for one in volume.snapshots):
         return refused(
             "ALREADY_EXISTS",

@@ -175,6 +175,51 @@ def test_a_machine_that_does_not_answer_offers_nothing_and_says_nothing(capsule:
     assert offered(capsule, "get", "--capsule", "unix:/nonexistent", "") == []
 
 
+def test_bash_offers_behind_options_that_stand_before_the_verb(capsule: Daemon) -> None:
+    capsule.apply(manifest("ahead", SERVE))
+    capsule.good("context", "add", "ahead-home", "--socket", "/nonexistent")
+    assert typed(capsule, "capsulectl --capsule ahead") == ["ahead-home"]
+    assert typed(capsule, "capsulectl -q --capsule ahead") == ["ahead-home"]
+    assert typed(capsule, "capsulectl --ca") == ["--capsule"]
+    assert typed(capsule, "capsulectl -q lo") == ["logs"]
+    assert typed(capsule, "capsulectl -q logs ahe") == ["ahead"]
+    assert typed(capsule, "capsulectl --capsule ahead-home context us") == ["use"]
+    assert typed(capsule, "capsulectl --capsule ahead-home logs ahe") == [], "it is asked, and does not answer"
+    capsule.good("context", "rm", "ahead-home")
+    capsule.good("delete", "ahead", "--yes")
+
+
+def test_bash_offers_words_that_are_no_names(capsule: Daemon) -> None:
+    capsule.good("volume", "create", "tab-words", "16MiB")
+    capsule.good("volume", "snapshot", "tab-words", "words-kept")
+    assert offered(capsule, "list", "--phase", "pe") == ["pending"]
+    assert offered(capsule, "rollback", "web", "--to", "") == ["previous", "healthy"]
+    assert offered(capsule, "rollback", "volume/tab-words", "--to", "") == ["words-kept"]
+    assert offered(capsule, "rollback", "--to", "") == []
+    assert offered(capsule, "history", "--type", "journal.che") == ["journal.checkpointed"]
+    assert "journal." in offered(capsule, "history", "--type", "journ")
+    assert offered(capsule, "volume", "snapshot-delete", "volume/tab-words", "") == ["words-kept"]
+    capsule.good("volume", "delete", "tab-words", "--yes")
+
+
+@pytest.mark.needs("fish")
+def test_fish_offers_behind_options_that_stand_before_the_verb(capsule: Daemon) -> None:
+    capsule.good("context", "add", "fishy-home", "--socket", "/nonexistent")
+    for line, says in (
+        ("--capsule fis", "fishy-home\tunix:/nonexistent\n"),
+        ("-q context use fis", "fishy-home\tunix:/nonexistent\n"),
+        ("--capsule fishy-home snap", ""),
+        ("--capsule fishy-home logi", ""),
+        ("--capsule fishy-home whoa", "whoami\tShow who you are to the capsule, and with which role.\n"),
+    ):
+        script = f"capsulectl completion fish | source; complete -C 'capsulectl {line}'"
+        done = subprocess.run(
+            ["fish", "-c", script], env=environment(capsule), capture_output=True, text=True, check=False
+        )
+        assert (done.stdout, done.stderr) == (says, ""), line
+    capsule.good("context", "rm", "fishy-home")
+
+
 @pytest.mark.needs("fish")
 def test_fish_offers_names_with_their_phases(capsule: Daemon) -> None:
     capsule.apply(manifest("fishy", SERVE), "--wait")
@@ -194,3 +239,19 @@ def test_zsh_completes_a_name(capsule: Daemon) -> None:
         made.type("capsulectl get zi\t")
         made.sees("zipped")
     capsule.good("delete", "zipped", "--yes")
+
+
+@pytest.mark.needs("zsh")
+def test_zsh_completes_behind_options_that_stand_before_the_verb(capsule: Daemon) -> None:
+    capsule.good("context", "add", "zipped-home", "--socket", "/nonexistent")
+    with window() as made:
+        made.run(["zsh", "-f", "-i"], environment(capsule))
+        made.type("autoload -Uz compinit; compinit -u -D; PS1='rea''dy '; source <(capsulectl completion zsh)\r")
+        made.sees("ready ")
+        made.type("capsulectl --capsule zip\t")
+        made.sees("zipped-home")
+        made.type("whoa\t")
+        made.sees("whoami")
+        made.type("\x15capsulectl -q context use zip\t")
+        made.sees("use zipped-home")
+    capsule.good("context", "rm", "zipped-home")

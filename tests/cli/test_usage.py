@@ -129,6 +129,13 @@ def test_an_unset_variable_of_a_script_means_neither_everything_nor_now(typed: t
     assert (done.returncode, done.stdout) == (2, "") and says in done.stderr
 
 
+@pytest.mark.parametrize("verb", ["create", "rotate"])
+def test_a_value_on_the_command_line_is_refused_and_not_repeated(verb: str) -> None:
+    done = ctl("secret", verb, "s5", "somevalue")
+    assert (done.returncode, done.stdout) == (2, "") and "somevalue" not in done.stderr
+    assert "it is read from standard input, or -f FILE" in done.stderr and "the shell's history" in done.stderr
+
+
 def test_an_empty_variable_of_the_environment_is_none() -> None:
     done = ctl("list", CAPSULE_HOST="")
     assert done.returncode == 1 and done.stderr.startswith("capsulectl: no capsule to talk to")

@@ -322,3 +322,18 @@ def test_every_read_can_be_had_as_data(capsule: Daemon) -> None:
     ):
         for form in ("json", "yaml", "table", "wide", "name"):
             capsule.good(*read, "-o", form)
+
+
+def test_what_is_printed_can_be_applied_again(capsule: Daemon) -> None:
+    capsule.apply("name: again\nkind: Volume\nsize: 16MiB\n")
+    capsule.apply(manifest("again", SERVE, env={"A": "b"}), "--wait")
+    for form in ("yaml", "json"):
+        for line in (("list",), ("get", "again"), ("volume", "list"), ("volume", "get", "again")):
+            printed = capsule.good(*line, "-o", form)
+            kind = "volume" if line[0] == "volume" else "workload"
+            assert f"{kind}/again unchanged\n" in capsule.apply(printed), (line, form)
+    assert capsule.good("apply", "-f", "-", "-o", "name", stdin=printed) == "volume/again\n"
+    assert capsule.good("volume", "get", "volume/again", "-o", "name") == "again\n"
+    assert {one["met"] for one in capsule.data("get", "again")["status"]["conditions"]} <= {True, False}
+    capsule.good("delete", "again", "--yes")
+    capsule.good("volume", "delete", "again", "--yes")

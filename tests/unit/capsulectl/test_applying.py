@@ -16,7 +16,7 @@ ANSWER = machine_pb2.ApplyAllResponse(
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_names_are_printed_alone_also_of_what_would_be_done(dry_run: bool, capsys: pytest.CaptureFixture[str]) -> None:
     applying._print(ANSWER, ApplyLine((), dry_run=dry_run, output="name"))
-    assert capsys.readouterr().out == "data\nweb\n"
+    assert capsys.readouterr().out == "volume/data\nweb\n", "as other verbs take them: a name alone is a workload's"
 
 
 def test_a_dry_run_says_that_it_is_one(capsys: pytest.CaptureFixture[str]) -> None:

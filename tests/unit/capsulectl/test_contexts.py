@@ -123,3 +123,34 @@ def test_where_nothing_is_known_nothing_is_made_for_a_name(tmp_path: Path, forgo
     with pytest.raises(Failure, match="there is no context nobody"):
         forgotten("nobody")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_one_in_use_is_not_forgotten_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("home", "attic"):
+        adopted(name)
+    contexts.choose("home")
+    context.remove("home")
+    said = capsys.readouterr().err
+    assert said == "home is forgotten: it was the one in use; `capsulectl context use attic` chooses another\n"
+    context.remove("attic")
+    assert capsys.readouterr().err == "attic is forgotten\n", "nothing else is said of another"
+
+
+def test_what_comes_into_use_behind_it_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    adopted("home")
+    contexts.choose("home")
+    context.add("here", socket="/here", use=True)
+    capsys.readouterr()
+    context.remove("here")
+    assert capsys.readouterr().err == "here is forgotten: it was the one in use, and home is from now\n"
+
+
+def test_where_none_is_in_use_those_there_are_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CAPSULE_HOST", raising=False)
+    monkeypatch.setattr(contexts, "DEFAULT_SOCKET", Path("/nonexistent"))
+    adopted("home")
+    contexts.choose("home")
+    context.add("here", socket="/here")
+    context.remove("home")
+    with pytest.raises(Failure, match=r"`capsulectl context use NAME` chooses one \(here\)"):
+        contexts.target("")

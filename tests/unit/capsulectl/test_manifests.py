@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from google.protobuf.json_format import MessageToDict
 
+from capsule.v1 import volume_pb2
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.errors import USAGE, Failure
 from capsulectl.manifests import KINDS, VolumeManifest, load
+from capsulectl.render import plain
+from capsulectl.volume import as_data as volume_as_data
 from capsuled.wire import parse_workload
 from projections.refusals import Refusal
 
@@ -427,3 +431,81 @@ def test_what_get_prints_beside_the_declaration_is_read_over(tmp_path: Path) -> 
 
 def test_kinds_have_a_short_and_a_full_name() -> None:
     assert set(KINDS.values()) == {pb.WORKLOAD_KIND_CONTAINER, pb.WORKLOAD_KIND_MICRO_VM}
+
+
+def printed(data: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[list[pb.Workload], list[VolumeManifest]]:
+    """What applying takes of what was printed."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(yaml.safe_dump(data).encode())))
+    return load(["-"])
+
+
+def test_what_is_printed_of_workloads_can_be_applied(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = pb.WorkloadStatus(conditions=[pb.WorkloadCondition(type="Running")])
+    web, clock = (
+        pb.Workload(name=name, kind=pb.WORKLOAD_KIND_CONTAINER, status=status, uid=7, container={"image": "x"})
+        for name in ("web", "clock")
+    )
+    for data in (
+        {"workloads": [plain(web), plain(clock)], "desiredSeq": 12},
+        {"workloads": [plain(web), plain(clock)]},
+        [plain(web), plain(clock)],
+    ):
+        workloads, _ = printed(data, monkeypatch)
+        assert [one.name for one in workloads] == ["web", "clock"]
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_printed_of_volumes_can_be_applied(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = volume_as_data(
+        volume_pb2.Volume(name="data", size_bytes=1 << 30, uid=3, phase="ready", mounted_by=["web"], drift="report")
+    )
+    for told in (data, [data], {"volumes": [data]}):
+        _, volumes = printed(told, monkeypatch)
+        assert volumes == [VolumeManifest("data", 1 << 30, pb.DRIFT_POLICY_REPORT)]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_list_beside_something_else_is_no_list_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Failure, match="this is a file of Compose"):
+        printed({"services": {}, "volumes": []}, monkeypatch)
+    with pytest.raises(Failure, match=r"sizeBytes: must be a whole number"):
+        printed({"kind": "Volume", "name": "data", "sizeBytes": "1GiB"}, monkeypatch)
+
+
+def refusal(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    with pytest.raises(Failure) as caught:
+        load(["-"])
+    assert caught.value.code == USAGE
+    return caught.value.message
+
+
+def test_all_fields_that_nobody_knows_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        "nmae: web\nkind: Container\ncontainer:\n  image: x\n  comand: [a]\n  mounts:\n  - {volumeNmae: d}\nport: 1\n"
+    )
+    told = refusal(text, monkeypatch).split("\ncapsulectl: ")
+    assert [one.split(": ")[:2] for one in told] == [
+        ["standard input:1", "nmae"],
+        ["standard input:5", "container.comand"],
+        ["standard input:7", "container.mounts[0].volumeNmae"],
+        ["standard input:8", "port"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "says", "not_"),
+    [
+        ("desiredState: PAUSED", "'PAUSED' is none of RUNNING, STOPPED", "DELETING"),
+        ("container: {image: x, stopGraceSeconds: -1}", "must be a whole number, and not negative", "below"),
+        ("container: {image: x, stopGraceSeconds: soon}", "must be a whole number", "negative"),
+    ],
+)
+def test_what_a_manifest_may_say_is_offered(line: str, says: str, not_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rest = "" if line.startswith("container") else "container: {image: x}\n"
+    told = refusal(f"name: web\nkind: Container\n{rest}{line}\n", monkeypatch)
+    assert says in told and not_ not in told

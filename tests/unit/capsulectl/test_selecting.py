@@ -9,6 +9,7 @@ import pytest
 from capsule.v1 import workload_pb2 as pb
 from capsulectl import workload
 from capsulectl.errors import Failure
+from capsulectl.options import Common
 from capsulectl.selecting import declared, targets
 
 VOLUME = "name: data\nkind: Volume\nsize: 16MiB\n"
@@ -112,3 +113,47 @@ def test_a_file_of_volumes_alone_deletes_nothing(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="leaves alone: `capsulectl volume delete data`") as caught:
         declared([str(tmp_path / "volume.yaml")], "delete")
     assert caught.value.code == 2
+
+
+def absent(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever shall be deleted is not there."""
+    gone = [pb.WorkloadDeleteResponse(absent=True)]
+    monkeypatch.setattr(machine, "calls", lambda method, requests: gone * len(requests))
+
+
+def test_of_what_is_not_there_the_nearest_is_named(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent(machine, monkeypatch)
+    workload.delete(("wb", "nothere"), yes=True)
+    assert capsys.readouterr().err.splitlines() == ["there was no wb: do you mean web?", "there was no nothere"]
+
+
+def test_nobody_is_asked_about_what_is_not_there(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(workload, "asks", lambda yes: not yes)
+    monkeypatch.setattr(workload, "confirm", lambda question, yes: asked.append(question))
+    workload.delete(("nothere",))
+    assert asked == [] and machine.asked == [] and capsys.readouterr().err == "there was no nothere\n"
+    workload.delete(("db", "nothere"))
+    assert asked == ["Delete db with everything in it?"] and machine.asked == ["Delete db"]
+
+
+def test_a_workload_may_be_named_with_its_kind() -> None:
+    assert targets(Machine(), ["workload/web", "web"], (), "stop") == ["web"]
+    with pytest.raises(Failure, match="`capsulectl volume get data` shows it"):
+        targets(Machine(), ["volume/data"], (), "stop")
+
+
+def test_a_plan_says_that_its_steps_are_the_first_ones(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned = [pb.WorkloadDeleteResponse(plan=[pb.PlannedEffect(effect="StopRun", object="workload/web")])]
+    monkeypatch.setattr(machine, "calls", lambda method, requests: planned)
+    workload.delete(("web",), dry_run=True)
+    said = capsys.readouterr()
+    assert "StopRun" in said.out and "until nothing of them is left" in said.err
+    workload.delete(("web",), dry_run=True, common=Common(quiet=True))
+    assert capsys.readouterr().err == ""

@@ -24,7 +24,7 @@ def unblocked(workload: pb.Workload) -> tuple[bool, str]:
 
 @living
 async def test_who_waits_for_another_is_told_again_when_that_changes(house: House) -> None:
-    service = MachineService(house.engine, house.declarations)
+    service = MachineService(house.engine, house.declarations, house.clock)
     await house.apply(Caller(LOCAL, "Apply"), name="db")
     message = pb.Workload(name="web", container=pb.ContainerSpec(image="app:1"), depends_on=["db"])
     await house.declarations.apply([message], Caller(LOCAL, "Apply"), expect_seq=None, pull=False, dry_run=False)
@@ -42,7 +42,7 @@ async def test_who_waits_for_another_is_told_again_when_that_changes(house: Hous
 
 @living
 async def test_who_mounts_a_volume_is_told_again_when_that_is_lost(house: House) -> None:
-    service = MachineService(house.engine, house.declarations)
+    service = MachineService(house.engine, house.declarations, house.clock)
     await house.engine.call(CreateVolume("data", 16 << 20), Caller(LOCAL, "Create"))
     uid = house.engine.machine.volumes["data"].uid
     house.engine.record((VolumeMade("data", uid, 16 << 20),))

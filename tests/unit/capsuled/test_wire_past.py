@@ -264,3 +264,11 @@ def test_a_trial_of_the_past_has_the_time_left_that_it_had_then() -> None:
     story.tell(UpdateHealthChanged(uid))
     status = machine_message(story.machine).update_status
     assert status.tentative and status.version == "0.2.0" and 790 <= status.seconds_left <= 800
+
+
+def test_an_image_is_told_with_who_used_it_then() -> None:
+    story = Story()
+    story.tell(ImagePushed((PushedImage(PIN, 5), PushedImage(OTHER_PIN, 5))))
+    story.apply(declared("web"))
+    found = {one.name: list(one.used_by) for one in machine_message(story.machine, ("images",)).images}
+    assert found == {PIN.ref: ["web"], OTHER_PIN.ref: []}

@@ -9,6 +9,7 @@ from journal.events import AppliedWorkload, WorkloadApplied
 from projections.admission import Admitted
 from projections.intents import Declared, Stop
 from projections.phases import RunPhase
+from projections.refusals import Refusal
 from tests.support.story import Declaring, Story, declared
 
 PROD, TEST = (("env", "prod"),), (("env", "test"),)
@@ -80,3 +81,21 @@ def test_what_is_stopped_stays_stopped() -> None:
     run = story["web"].run
     assert run is not None and run.phase is RunPhase.EXITED and story["web"].labels == PROD
     assert story.converge() == 0
+
+
+def test_a_label_that_no_selector_can_say_is_refused() -> None:
+    for label in (("a b", "x"), ("", "x"), ("a=b", "x"), ("!a", "x"), ("a", "c,d"), ("a", "b=c"), ("a", " b")):
+        verdict = Story().apply(labelled((label,)))
+        assert isinstance(verdict, Refusal) and (verdict.reason, verdict.fields) == ("BAD_LABEL", ("labels",)), label
+    for label in (("app", ""), ("example.org/app", "web site"), ("größe", "1/2")):
+        assert isinstance(Story().apply(labelled((label,))), Admitted), label
+
+
+def test_one_that_was_admitted_once_stays() -> None:
+    story = Story()
+    story.apply(labelled(TEST))
+    item = replace(item_of(story.apply(labelled(PROD))), labels=(("a b", "c,d"),), relabelled=True)
+    story.tell(WorkloadApplied(items=(item,)))
+    assert story.apply(labelled(item.labels)) == Admitted(())
+    assert isinstance(story.apply(labelled((*item.labels, ("app", "web")))), Admitted)
+    assert isinstance(story.apply(labelled((("a b", "e,f"),))), Refusal)

@@ -105,7 +105,8 @@ def test_a_key_is_added_once_with_a_role() -> None:
 
 
 def test_the_first_key_that_is_added_on_the_machine_must_be_an_admins() -> None:
-    assert reason(add(started(), "k1", "operator")) == "NO_ADMIN"
+    first = add(started(), "k1", "operator")
+    assert reason(first) == "NO_ADMIN" and isinstance(first, Refusal) and "say `--role admin`" in first.message
     assert isinstance(add(started(), "k1", "admin"), Admitted)
 
 
@@ -213,6 +214,7 @@ def test_only_an_admin_declares_what_is_root_by_another_name(field: str) -> None
     for role in ("operator", "reader", ""):
         verdict = permit(role, intent)
         assert verdict is not None and verdict.code == "PERMISSION_DENIED"
+        assert verdict.message.startswith("web "), "by that the command line finds its place among many"
         section = "container" if ROOT[field].vm is None else "microVm"
         assert verdict.fields == (f"{section}.{WRITTEN.get(field, field)}",)
     assert permit("operator", Apply((declared("web"),))) is None

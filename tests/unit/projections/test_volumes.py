@@ -435,3 +435,9 @@ def test_nobodys_mount_drifts() -> None:
     before = story.machine.volumes["data"]
     story.tell(VolumeDrifted("data", before.uid, "unmounted"), VolumeDrifted("nothing", 1, "unmounted"))
     assert story.machine.volumes["data"] == before
+
+
+def test_a_snapshots_bad_name_is_told_with_the_rule() -> None:
+    verdict = made().call(TakeSnapshot("data", "a b"))
+    assert isinstance(verdict, Refusal) and verdict.fields == ("snapshot",)
+    assert "a snapshot's name has 1 to 63 lower-case letters" in verdict.message and "'a b' is none" in verdict.message
