@@ -281,7 +281,7 @@ def _item(machine: Machine, declared: Declared, call: Apply, capabilities: froze
         bad = check_change(declared, call.abilities) or check_host_ports(machine, declared, call.host)
         if bad is not None:
             return bad
-    bad = check_labels(declared, frozenset() if before is None else frozenset(before.labels))
+    bad = check_labels(declared, frozenset() if before is None else frozenset(name for name, _ in before.labels))
     if bad is not None:
         return bad
     return AppliedWorkload(
