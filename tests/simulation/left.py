@@ -157,6 +157,7 @@ class Left:
             self.ending.add(name)
         if event.effect == "StartRun" and self.begun.get(name) != (event.uid, event.run):
             self.begun[name] = (event.uid, event.run)
+            self.links.discard(name)  # it has one from its beginning, whatever became of its predecessor's
             self.ending.discard(name)
             self.starting.add(name)
         if event.effect == "StartRun" and name in self.runs:

@@ -373,6 +373,7 @@ class Simulation:
         held = {name for name in self.oracle.wishes if self.oracle.lacks_its_disk(name) or self.oracle.may_wait(name)}
         wrong = judge_hands(self.hands.ended, self.oracle.unwatched, held, machine, entries)
         wrong += self.oracle.judge(self.world, entries) + self.oracle.judge_network(self.world, self.cables)
+        wrong += self.oracle.judge_rules(entries)
         wrong += self.oracle.judge_storage(self.storage, entries)
         wrong += self.keyholders.judge_memory(machine) + self.keyholders.judge_actors(entries)
         wrong += self.oracle.judge_visits(self.world, entries) + judge_order(entries)

@@ -14,7 +14,7 @@ from capsuled.streams import opened
 from effects.images.protocol import Progress
 from effects.images.twin_image import TwinImage
 from journal.entry import LOCAL
-from journal.errors import HistoryCut
+from journal.errors import HistoryCut, JournalFull
 from projections.intents import CollectImages, Delete, Intent, RemoveImage, Restart, Start, Stop
 from projections.refusals import Refusal
 from tests.simulation.asking import answered, impatient
@@ -58,6 +58,8 @@ SWITCHES: dict[str, Callable[[str], Stop | Start | Restart | Delete]] = {
     "restart": Restart,
     "delete": Delete,
 }
+FREES = {"stop": ("running",), "delete": ("running", "stopped")}
+"""What a full disk always takes, of what is to be so."""
 PUSH_S = 0.3
 """About as long as a push takes."""
 HOUSE = ((0.8, "push", "push", "push", "pull", "move"), (0.3, "rm", "rm", "rm remote"), (0.2, "gc", "gc all"))
@@ -127,6 +129,7 @@ class Operators:
             vm = name in self._oracle.wishes and self._oracle.wishes[name].vm
             await self._promptly(name, Ask("apply", program, needs=NEEDS[name][-1], vm=vm))
         await asyncio.sleep(SETTLED_S)
+        self._oracle.quiet = len(self._simulation.disk.values())
         for verb in ("stop", "start"):
             for name in reversed(ROW):
                 await self._promptly(name, Ask(verb, ()))
@@ -254,7 +257,12 @@ class Operators:
             return "ok"
         intent: Intent = SWITCHES[ask.verb](name)
         before = life.engine.workload(name)
-        outcome = await impatient(self._simulation, lambda: life.engine.call(intent, caller))
+        try:
+            outcome = await impatient(self._simulation, lambda: life.engine.call(intent, caller))
+        except JournalFull as full:
+            frees = before is not None and before.desired in FREES.get(ask.verb, ())
+            assert not frees, f"{ask.verb} {name} frees something, and was refused: {full}"
+            raise
         if isinstance(outcome, Refusal):
             return outcome.reason
         match ask.verb:

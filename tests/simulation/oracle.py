@@ -10,6 +10,7 @@ from journal.entry import Header
 from journal.events import (
     CallAccepted,
     Event,
+    NetworkDrifted,
     StreamClosed,
     StreamOpened,
     WorkloadExited,
@@ -86,6 +87,8 @@ class Oracle:
     """Power was lost in the quiet: what had come to its last end by then holds no volume any more."""
     calm: int = 0
     """The last entry that was written before the faults stopped."""
+    quiet: int = 0
+    """The last one by when all that other hands had done was told; they take a TAP then, and nothing else."""
 
     def asked(self, name: str) -> None:
         """A call is under way: until it is answered, either outcome is right."""
@@ -255,6 +258,14 @@ class Oracle:
         if not bridged and cables.rules is not None:
             wrong.append("rules are left although nothing is on the bridge")
         return wrong
+
+    def judge_rules(self, entries: list[tuple[Header, Event]]) -> list[str]:
+        """Bridge and rules are changed by nobody else in the quiet, and nothing of that is told."""
+        return [
+            f"bridge or rules are told at {header.seq} as another hand's doing, and were nobody's"
+            for header, event in entries
+            if isinstance(event, NetworkDrifted) and not event.name and header.seq > self.quiet
+        ]
 
     def visited(self, words: tuple[str, ...], exit_code: int) -> None:
         """An exec was answered with an exit code."""

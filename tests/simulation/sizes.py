@@ -45,9 +45,12 @@ def is_left_behind_its_end(volume: Volume, entries: Entries) -> bool:
 
 
 def judge_safety(entries: Entries) -> list[str]:
-    """What is kept before a restore is the volume as its workload left it: nobody has it mounted."""
+    """What is kept before a restore is the volume as its workload left it: nobody has it mounted. And it is kept before:
+    where there is no room for it, nothing is restored."""
     wrong: list[str] = []
     safety: set[int] = set()
+    kept: dict[Volume, int] = {}
+    taken: set[int] = set()
     mounted: set[Volume] = set()
     boot = ""
     for header, event in entries:
@@ -57,12 +60,17 @@ def judge_safety(entries: Entries) -> list[str]:
                 mounted.clear()
             case SnapshotRequested(safety=True):
                 safety.add(header.seq)
+                kept[event.name, event.uid] = header.seq
             case VolumeMounted():
                 mounted.add((event.name, event.uid))
             case VolumeUnmounted():
                 mounted.discard((event.name, event.uid))
-            case SnapshotTaken() if event.snapshot in safety and (event.name, event.uid) in mounted:
-                wrong.append(f"what volume {event.name} held before a restore was taken while it was mounted")
+            case SnapshotTaken():
+                taken.add(event.snapshot)
+                if event.snapshot in safety and (event.name, event.uid) in mounted:
+                    wrong.append(f"what volume {event.name} held before a restore was taken while it was mounted")
+            case VolumeRestored() if kept.get((event.name, event.uid)) not in taken:
+                wrong.append(f"volume {event.name} was restored at {header.seq}, and what it held is not kept")
     return wrong
 
 
