@@ -9,8 +9,13 @@ from effects.volumes.twin import Storage
 from journal.entry import Header
 from journal.events import (
     CallAccepted,
+    DaemonStarted,
+    EffectDone,
+    EffectFailed,
+    EffectStarted,
     Event,
     NetworkDrifted,
+    NetworkEnsured,
     StreamClosed,
     StreamOpened,
     WorkloadExited,
@@ -260,12 +265,23 @@ class Oracle:
         return wrong
 
     def judge_rules(self, entries: list[tuple[Header, Event]]) -> list[str]:
-        """Bridge and rules are changed by nobody else in the quiet, and nothing of that is told."""
-        return [
-            f"bridge or rules are told at {header.seq} as another hand's doing, and were nobody's"
-            for header, event in entries
-            if isinstance(event, NetworkDrifted) and not event.name and header.seq > self.quiet
-        ]
+        """Bridge and rules are changed by nobody else in the quiet, and nothing of that is told. Of what a daemon did that
+        died over it nobody knows whose it was."""
+        wrong: list[str] = []
+        begun, unsure = set[tuple[str, str, int]](), False
+        for header, event in entries:
+            match event:
+                case EffectStarted() if "Network" in event.effect:
+                    begun.add((event.effect, event.name, event.uid))
+                case EffectDone() | EffectFailed():
+                    begun.discard((event.effect, event.name, event.uid))
+                case DaemonStarted():
+                    unsure, begun = bool(begun), set()
+                case NetworkEnsured():
+                    unsure = False
+                case NetworkDrifted() if not (event.name or unsure) and header.seq > self.quiet:
+                    wrong.append(f"bridge or rules are told at {header.seq} as another hand's doing, and were nobody's")
+        return wrong
 
     def visited(self, words: tuple[str, ...], exit_code: int) -> None:
         """An exec was answered with an exit code."""

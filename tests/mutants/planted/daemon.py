@@ -311,4 +311,25 @@ PLANTED = (
         "            needs_others = isinstance(verdict, Refusal) and verdict.reason in _TOGETHER\n",
         '            needs_others = isinstance(verdict, Refusal) and verdict.reason != "NO_SUCH_DEPENDENCY"\n',
     ),
+    Mutant(
+        "no-stop-on-a-full-disk",
+        "a stop is refused on a full disk",
+        "capsuled/engine.py",
+        "_RELEASES = (\n    Stop\n    | Delete\n",
+        "_RELEASES = (\n    Delete\n",
+    ),
+    Mutant(
+        "own-change-told-as-drift",
+        "rules that are about to be changed are told as another hand's doing",
+        "capsuled/network_watch.py",
+        "if not in_use(machine) or (before.ensured_seq < before.changed_seq and not left):",
+        "if not in_use(machine):",
+    ),
+    Mutant(
+        "policy-not-rolled-back",
+        "a rollback does not take the drift policy back",
+        "capsuled/resolve.py",
+        "                depends_on=was.depends_on,\n                drift=was.drift,\n",
+        "                depends_on=was.depends_on,\n",
+    ),
 )

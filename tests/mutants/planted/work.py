@@ -148,4 +148,26 @@ PLANTED = (
         "anew = runs and not await self._network.is_open(goal.name, goal.uid)",
         "anew = runs",
     ),
+    Mutant(
+        "link-left-for-the-next-run",
+        "the next run begins without the link that another hand took from the one before",
+        "effects/planner.py",
+        "left = unlinked is not None and not unlinked.repair and not begins",
+        "left = unlinked is not None and not unlinked.repair",
+    ),
+    Mutant(
+        "restored-before-it-is-kept",
+        "what a volume held is kept after it was restored",
+        "effects/volume_planner.py",
+        "    snapshot = due_snapshot(volume)\n"
+        "    if snapshot is not None:\n"
+        "        return TakeSnapshot(name, uid, snapshot.uid, volume.made_bytes, hold, attempt)\n"
+        "    if volume.restoring and not volume.holder:\n"
+        "        return RestoreVolume(name, uid, volume.restoring, volume.size_bytes, hold, attempt)\n",
+        "    if volume.restoring and not volume.holder:\n"
+        "        return RestoreVolume(name, uid, volume.restoring, volume.size_bytes, hold, attempt)\n"
+        "    snapshot = due_snapshot(volume)\n"
+        "    if snapshot is not None:\n"
+        "        return TakeSnapshot(name, uid, snapshot.uid, volume.made_bytes, hold, attempt)\n",
+    ),
 )
