@@ -83,8 +83,10 @@ def test_a_follower_gets_every_line_once_while_the_log_is_cut_under_it(capsule: 
 
 
 def test_what_is_kept_over_kills_of_the_daemon_has_no_gap_and_nothing_twice(capsule: Daemon) -> None:
-    capsule.apply(manifest("whole", COUNTS), "--wait")
-    capsule.apply(manifest("bounded", COUNTS, logs={"maxSizeBytes": 128 * KIB}), "--wait")
+    capsule.apply(manifest("whole", COUNTS))
+    capsule.apply(manifest("bounded", COUNTS, logs={"maxSizeBytes": 128 * KIB}))
+    for name in ("whole", "bounded"):  # `--wait` waits until it has run for a second, in which most is written
+        capsule.until(log_directory(capsule, name).exists, f"{name} began")
     for _ in range(4):
         time.sleep(0.5)
         capsule.kill()
