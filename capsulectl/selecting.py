@@ -93,8 +93,8 @@ def _phase(text: str) -> str:
 
 
 def check_asked(names: Sequence[str], labels: Sequence[str], verb: str) -> None:
-    """Raises Failure where neither is given to a verb that shows what it is given, or what is no workload's name, before
-    anything is sent."""
+    """Raises Failure where neither is given to a verb that shows what it is given, or where a name is no workload's,
+    before anything is sent."""
     if not names and not labels:
         raise Failure(f"`{verb}` needs NAMES, or -l\n`capsulectl {verb} --help` tells how it is meant", USAGE)
     for name in names:
