@@ -32,6 +32,7 @@ RESOLVER = Path("/etc/resolv.conf")
 LOG_BYTES = 1 << 20
 """Without a server on the LAN the client says so several times a minute, for ever."""
 
+LOOPBACK = "lo"
 ABSENT_S = 10.0
 """So long the drivers may take to find the interface that an operator named."""
 
@@ -133,14 +134,15 @@ class Uplink:
         return None
 
     async def _bring_up(self) -> None:
-        """Only an interface that is up knows whether it has a link."""
-        for link in links():
-            flags = Path(f"/sys/class/net/{link.name}/flags")
+        """Only an interface that is up knows whether it has a link; and nobody else brings up the loopback one: without
+        it what this machine asks of itself goes out by the uplink, and nobody answers."""
+        for name in (LOOPBACK, *(link.name for link in links())):
+            flags = Path(f"/sys/class/net/{name}/flags")
             try:
                 if not int(flags.read_text(), 16) & 1:
-                    await run("ip", "link", "set", link.name, "up")
+                    await run("ip", "link", "set", name, "up")
             except (CommandFailed, OSError) as error:
-                log.warning("%s cannot be brought up: %s", link.name, error)
+                log.warning("%s cannot be brought up: %s", name, error)
 
     async def _follow(self, asked: Static | None) -> None:
         static = self._present(asked)
