@@ -52,11 +52,15 @@ def staying(
 
 def judge_plugs(machine: Machine, world: World, cables: Cables) -> list[str]:
     """Each of them has the link open that there is: looked at whenever a daemon dies, for soon something else may have
-    ended it. One that shall be replaced, for it has a former link, goes on without any where its image was given up."""
+    ended it. One that shall be replaced, for it has a former link, goes on without any where its image was given up; and
+    one whose link is told to be gone, and left so by its policy, has none, whoever has made another since."""
     return [
         f"the microVM {name}.{uid}.{number} has a link open that is gone, and nothing is due"
         for (name, uid, number), _ in staying(machine, world)
-        if (name, uid) in cables.links and (name, uid) not in cables.opened and not _stranded(machine.workloads[name])
+        if (name, uid) in cables.links
+        and (name, uid) not in cables.opened
+        and machine.workloads[name].unlinked is None
+        and not _stranded(machine.workloads[name])
     ]
 
 
