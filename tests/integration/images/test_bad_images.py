@@ -199,4 +199,5 @@ def test_what_is_wrong_with_an_archive_is_an_event_and_leaves_nothing(capsule: D
         assert capsule.ctl("image", "push", str(path)).returncode == 1
         closed = capsule.history("--type", "stream.closed")[-1]["body"]
         assert (closed["outcome"], closed["reason"]) == ("failed", reason)
-        assert traces(capsule) == []
+        # containerd closes what is left of a write that was broken off in its own time.
+        capsule.until(lambda: traces(capsule) == [], "nothing is left of it")
