@@ -1,11 +1,12 @@
 """`capsulectl volume …`: volumes and their snapshots."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from capsule.v1 import volume_pb2 as pb
+from capsulectl.absent import parted, tell
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.field_names import nearest
@@ -170,7 +171,7 @@ def delete(
     if not names:
         raise Failure("which volume? Name one, or several", USAGE)
     connection = Connection(common.capsule)
-    chosen, never = _parted(list(dict.fromkeys(names)), lambda: _known(connection), yes)
+    chosen, never = parted(names, lambda: _known(connection), yes)
     if chosen:
         confirm(f"Delete {', '.join(chosen)} with all data and snapshots?", yes)
     for name in chosen:
@@ -180,9 +181,7 @@ def delete(
             never.append(name)
         else:
             say(f"volume {name} is gone{taken}", common.quiet)
-    there = _known(connection) if never and not common.quiet else []
-    for name in never:
-        say(f"there was no volume {name}{nearest(name, there)}", common.quiet)
+    tell(never, lambda: _known(connection), "volume {}", common.quiet)
 
 
 def _known(connection: Connection) -> list[str]:
@@ -194,15 +193,6 @@ def _labels(connection: Connection, name: str) -> list[str]:
     """The snapshots that a volume has. Raises Failure where it is none."""
     found = connection.read(connection.snapshots.List, pb.SnapshotListRequest(volume=name)).snapshots
     return [one.name for one in found]
-
-
-def _parted(chosen: list[str], known: Callable[[], list[str]], yes: bool) -> tuple[list[str], list[str]]:
-    """What shall be deleted, and what is not there: nobody is asked about that. Who is not asked at all is told it
-    afterwards."""
-    if not asks(yes):
-        return chosen, []
-    there = known()
-    return [one for one in chosen if one in there], [one for one in chosen if one not in there]
 
 
 def snapshot(
@@ -287,7 +277,7 @@ def delete_snapshot(name: Name, labels: Labels, /, *, yes: Yes = False, common: 
     Example: capsulectl volume snapshot-delete data before-upgrade --yes
     """
     connection = Connection(common.capsule)
-    chosen, never = _parted(list(dict.fromkeys(labels)), lambda: _labels(connection, name), yes)
+    chosen, never = parted(labels, lambda: _labels(connection, name), yes)
     if chosen:
         confirm(f"Delete snapshot{'s' if len(chosen) > 1 else ''} {', '.join(chosen)} of volume {name}?", yes)
     for label in chosen:
@@ -296,9 +286,7 @@ def delete_snapshot(name: Name, labels: Labels, /, *, yes: Yes = False, common: 
             never.append(label)
         else:
             say(f"snapshot {label} of volume {name} is gone", common.quiet)
-    there = _labels(connection, name) if never and not common.quiet else []
-    for label in never:
-        say(f"there was no snapshot {label} of volume {name}{nearest(label, there)}", common.quiet)
+    tell(never, lambda: _labels(connection, name), f"snapshot {{}} of volume {name}", common.quiet)
 
 
 def _print(message: Any, output: str, text: str) -> None:

@@ -7,12 +7,12 @@ from typing import Annotated, Any, NamedTuple
 from cyclopts import Parameter
 
 from capsule.v1 import workload_pb2 as pb
+from capsulectl.absent import parted, tell
 from capsulectl.connection import Connection
 from capsulectl.endings import ASKED, told
 from capsulectl.errors import FAILED, USAGE, Failure
-from capsulectl.field_names import nearest
 from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Format, Some, Timeout, Yes
-from capsulectl.prompt import asks, confirm
+from capsulectl.prompt import confirm
 from capsulectl.render import plain, say, show_table, write
 from capsulectl.selecting import Labels, declared, targets
 from capsulectl.waiting import Goal, wait_for
@@ -174,9 +174,8 @@ class Verb:
         if expect_seq is not None and len(chosen) > 1:
             raise Failure("--expect-seq is about one workload: name one", USAGE)
         never: list[str] = []
-        if self._danger and not dry_run and asks(yes):
-            known = _known(connection)
-            chosen, never = [one for one in chosen if one in known], [one for one in chosen if one not in known]
+        if self._danger and not dry_run:
+            chosen, never = parted(chosen, lambda: _known(connection), yes)
         if self._danger and chosen and not dry_run:
             confirm(f"Delete {', '.join(chosen)} with everything in {'it' if len(chosen) == 1 else 'them'}?", yes)
         answers, refused = self._ask(connection, chosen, dry_run, expect_seq) if chosen else ([], [])
@@ -194,9 +193,7 @@ class Verb:
                 else:
                     but = f", but cannot yet: {held[name]}" if name in held else ""
                     say(f"{name} {self._done}{but}", common.quiet)
-            there = _known(connection) if never and not common.quiet else []
-            for name in never:
-                say(f"there was no {name}{nearest(name, there)}", common.quiet)
+            tell(never, lambda: _known(connection), "{}", common.quiet)
         if refused:
             raise Failure("\ncapsulectl: ".join(refused), FAILED)
         return answers

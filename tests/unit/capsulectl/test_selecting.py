@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from capsule.v1 import workload_pb2 as pb
-from capsulectl import workload
+from capsulectl import absent, workload
 from capsulectl.errors import Failure
 from capsulectl.options import Common
 from capsulectl.selecting import declared, targets
@@ -133,7 +133,7 @@ def test_nobody_is_asked_about_what_is_not_there(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(workload, "asks", lambda yes: not yes)
+    monkeypatch.setattr(absent, "asks", lambda yes: not yes)
     monkeypatch.setattr(workload, "confirm", lambda question, yes: asked.append(question))
     workload.delete(("nothere",))
     assert asked == [] and machine.asked == [] and capsys.readouterr().err == "there was no nothere\n"

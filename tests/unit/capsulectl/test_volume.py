@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from capsule.v1 import history_pb2, volume_pb2
-from capsulectl import volume
+from capsulectl import absent, volume
 from capsulectl.errors import Failure
 
 HOUR_S = 3_600
@@ -60,7 +60,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What somebody at a terminal was asked, who says yes."""
     questions: list[str] = []
-    monkeypatch.setattr(volume, "asks", lambda yes: not yes)
+    for module in (absent, volume):
+        monkeypatch.setattr(module, "asks", lambda yes: not yes)
     monkeypatch.setattr(volume, "confirm", lambda question, yes: None if yes else questions.append(question))
     return questions
 
