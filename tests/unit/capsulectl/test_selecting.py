@@ -115,7 +115,7 @@ def test_a_file_of_volumes_alone_deletes_nothing(tmp_path: Path) -> None:
     assert caught.value.code == 2
 
 
-def absent(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_is_there(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever shall be deleted is not there."""
     gone = [pb.WorkloadDeleteResponse(absent=True)]
     monkeypatch.setattr(machine, "calls", lambda method, requests: gone * len(requests))
@@ -124,7 +124,7 @@ def absent(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_of_what_is_not_there_the_nearest_is_named(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    absent(machine, monkeypatch)
+    nothing_is_there(machine, monkeypatch)
     workload.delete(("wb", "nothere"), yes=True)
     assert capsys.readouterr().err.splitlines() == ["there was no wb: do you mean web?", "there was no nothere"]
 
