@@ -29,7 +29,7 @@ asyncio.run(main(Path(sys.argv[1])))
 
 
 def test_whoever_keeps_the_uplink_brings_it_up(tmp_path: Path) -> None:
-    script = 'mount -t sysfs sysfs /sys; cat /sys/class/net/lo/flags; exec "$0" "$@"'
+    script = 'mount -t tmpfs tmpfs /run; mount -t sysfs sysfs /sys; cat /sys/class/net/lo/flags; exec "$0" "$@"'
     kept = [*_ON_A_NEW_NETWORK, script, sys.executable, "-c", _KEPT, str(tmp_path)]
     done = subprocess.run(kept, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (0, "0x8\n"), f"it was not down, or did not come up: {done.stderr}"
