@@ -11,7 +11,7 @@ from capsule.v1 import stats_pb2_grpc
 from capsuled.host import cgroup_parent
 from capsuled.identity import load_or_make
 from capsuled.layout import hosted
-from effects.containers.cgroups import ROOT, is_unified
+from effects.runs.cgroups import ROOT, is_unified
 from tests.support.daemon import Daemon, daemon
 
 WORKLOADS = 100

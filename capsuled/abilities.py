@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 
 from capsuled.processes import CommandFailed, run
-from effects.containers.cgroups import ROOT, is_unified
-from effects.containers.limits import NOFILE, Controllers
-from effects.containers.privileges import NETWORK_SETTINGS
 from effects.containers.spec import Host
+from effects.runs.cgroups import ROOT, is_unified
+from effects.runs.limits import NOFILE, Controllers
+from effects.runs.privileges import NETWORK_SETTINGS
 from projections.abilities import Abilities
 from projections.linux import CAPABILITIES, ULIMITS
 

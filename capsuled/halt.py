@@ -34,7 +34,6 @@ from effects.containers.bundles import Bundles
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
 from effects.containers.last_resort import Ends, LastResort
-from effects.containers.names import stem_of
 from effects.errors import DriverError
 from effects.images.content import ContentStore
 from effects.images.leases import Leases
@@ -43,6 +42,7 @@ from effects.memory import unmount_memory
 from effects.microvms.qemu_driver import UNMOUNT_S
 from effects.runs.by_kind import RunDrivers
 from effects.runs.exec_protocol import Executor
+from effects.runs.names import stem_of
 from effects.runs.protocol import RunDriver
 from effects.volumes.actions import free
 from journal.clock import SystemClock

@@ -13,9 +13,9 @@ from capsuled.identity import Identity
 from capsuled.layout import Layout
 from capsuled.processes import outcome, run
 from capsuled.settings import Settings
-from effects.containers.cgroups import ROOT
 from effects.microvms.confinement import user_of
 from effects.network.linux_driver import LinuxNetwork
+from effects.runs.cgroups import ROOT
 from effects.volumes.protocol import VolumePorter
 from effects.volumes.sparse_driver import SparseVolumes
 from effects.volumes.sparse_porter import SparsePorter

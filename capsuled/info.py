@@ -17,8 +17,8 @@ from capsuled.host import facts
 from capsuled.lan import dialled, interfaces
 from capsuled.latest import Latest
 from capsuled.services.capsule import About
-from effects.containers.cgroups import is_unified
 from effects.errors import DriverError
+from effects.runs.cgroups import is_unified
 from effects.volumes.protocol import VolumeDriver
 from journal.events import BootStage
 from journal.release import RELEASE

@@ -17,7 +17,7 @@ from capsuled.logs.growth import Growth, Watched
 from capsuled.logs.index import ERR, OUT, STREAMS
 from capsuled.logs.pump import Pump, abandoned_pipe
 from capsuled.logs.retention import INDEX_PART, RunSize, cuts, over
-from effects.containers.names import container_id
+from effects.runs.names import container_id
 from journal.clock import Clock
 from journal.errors import JournalError
 from journal.events import WorkloadLogDropped

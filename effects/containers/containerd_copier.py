@@ -16,9 +16,9 @@ import copies
 from containerdapi import snapshots_pb2, tasks_pb2
 from copies.inside import Request
 from effects.containerd.connection import NAMESPACE, SNAPSHOTTER, Connection, tolerated
-from effects.containers import names
 from effects.containers.first_process import first_process
 from effects.errors import NotRunning
+from effects.runs import names
 from effects.runs.copy_holds import CopyHolds
 from effects.runs.copy_protocol import CopyPlace
 from effects.runs.copy_session import CopySession, Launch, Peer

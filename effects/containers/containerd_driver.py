@@ -25,7 +25,7 @@ from containerdapi import (
 from effects.containerd.connection import Connection, tolerated, translated
 from effects.containerd.letting_go import let_go
 from effects.containerd.news import news
-from effects.containers import cgroups, log_files, names
+from effects.containers import log_files
 from effects.containers.birth import Births
 from effects.containers.bundles import Bundles, without_environment
 from effects.containers.devices import machine_devices
@@ -39,6 +39,7 @@ from effects.containers.start_errors import start_error
 from effects.errors import DriverError, StartFailed, unwritten
 from effects.host_paths import HostPaths
 from effects.images.rootfs import RootFsSource
+from effects.runs import cgroups, names
 from effects.runs.copy_holds import CopyHolds
 from effects.runs.process import stop_signal
 from effects.runs.protocol import Resync, RunSpec

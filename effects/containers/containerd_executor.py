@@ -20,13 +20,13 @@ import msgspec
 
 from containerdapi import containers_pb2, snapshots_pb2, tasks_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
-from effects.containers import names
 from effects.containers.bundles import Bundles
 from effects.containers.containerd_exec import SHIM_S, ContainerdExec
 from effects.containers.sessions import end_session
 from effects.containers.spec import exec_process
 from effects.containers.strays import strays
 from effects.errors import NotRunning, RuntimeUnavailable, StartFailed
+from effects.runs import names
 from effects.runs.exec_protocol import ExecRequest
 from effects.runs.users import layer_directories, resolve
 

@@ -17,8 +17,8 @@ import msgspec
 from effects.alive import PARENT, stat_field
 from effects.containerd.connection import NAMESPACE
 from effects.containers.first_process import first_process
-from effects.containers.names import stem_of
 from effects.errors import StartFailed
+from effects.runs.names import stem_of
 
 log = logging.getLogger(__name__)
 

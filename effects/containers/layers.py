@@ -7,8 +7,8 @@ import grpc
 from containerdapi import snapshots_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
 from effects.containerd.snapshots import prepared
-from effects.containers import names
 from effects.images.rootfs import RootFs, RootFsSource, missing
+from effects.runs import names
 from effects.runs.protocol import RunSpec
 
 

@@ -9,14 +9,12 @@ from pathlib import Path
 
 from effects.containers.mounts import OwnFile
 from effects.errors import unwritten
-from effects.runs.etc import hosts_text, resolv_text
+from effects.runs.etc import OWN_ADDRESS, hosts_text, resolv_text
 from effects.runs.protocol import RunSpec
 
 _HOSTS = Path("/etc/hosts")
 _HOSTNAME = Path("/etc/hostname")
 _RESOLV = Path("/etc/resolv.conf")
-_OWN_ADDRESS = "127.0.1.1"
-"""A container's name leads to itself, also where it has no network."""
 
 
 class OwnFiles:
@@ -34,7 +32,7 @@ class OwnFiles:
                 return self._of_machine(run, directory)
             hostname = run.hostname or run.name
             files = {
-                "hosts": hosts_text(hostname, run.address or _OWN_ADDRESS, run.extra_hosts),
+                "hosts": hosts_text(hostname, run.address or OWN_ADDRESS, run.extra_hosts),
                 "hostname": f"{hostname}\n",
                 # Nobody can be asked without a network; the image's own would name servers of its builder's.
                 "resolv.conf": resolv_text(_read(_RESOLV), run.nameserver) if run.nameserver else "",

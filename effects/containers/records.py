@@ -9,7 +9,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from containerdapi import containers_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
-from effects.containers import names
+from effects.runs import names
 from effects.runs.protocol import RunSpec
 
 SPEC_URL = "types.containerd.io/opencontainers/runtime-spec/1/Spec"

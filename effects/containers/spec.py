@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
-from effects.containers.limits import NOFILE, Controllers, resources, rlimits
 from effects.containers.mounts import OwnFile, mounts
-from effects.containers.privileges import (
+from effects.containers.seccomp import profile
+from effects.runs.exec_protocol import ExecRequest
+from effects.runs.limits import NOFILE, Controllers, resources, rlimits
+from effects.runs.privileges import (
     MASKED,
     NETWORK_SETTINGS,
     READONLY,
@@ -18,8 +20,6 @@ from effects.containers.privileges import (
     device_rules,
     held,
 )
-from effects.containers.seccomp import profile
-from effects.runs.exec_protocol import ExecRequest
 from effects.runs.process import Identity, ImageConfig, arguments, environment, hostname
 from effects.runs.protocol import RunSpec
 

@@ -7,8 +7,8 @@ kernel's admin guide, cgroup-v1 and cgroup-v2.
 import contextlib
 from pathlib import Path
 
-from effects.containers.cgroups import ROOT, is_unified
 from effects.microvms.share import Share, limits_v1, limits_v2
+from effects.runs.cgroups import ROOT, is_unified
 
 _V1 = ("memory", "cpu", "cpuacct", "pids", "blkio")
 _V2 = ("memory", "cpu", "pids", "io")

@@ -8,18 +8,15 @@ from typing import Any
 
 import msgspec
 
-from effects.containers.limits import NOFILE
-from effects.containers.privileges import MASKED, READONLY, held
-from effects.runs.etc import hosts_text, resolv_text
+from effects.runs.etc import OWN_ADDRESS, hosts_text, resolv_text
+from effects.runs.limits import NOFILE, NOFILE_SOFT
+from effects.runs.privileges import MASKED, READONLY, held
 from effects.runs.process import Identity, ImageConfig, arguments, environment, hostname, stop_signal
 from effects.runs.protocol import RunSpec
 from effects.secrets.protocol import SecretContent
 from projections.linux import CAPABILITIES
 
 _SECTOR_BYTES = 512
-_NOFILE_SOFT = 1_024
-_OWN_ADDRESS = "127.0.1.1"
-"""A workload's name leads to itself, also where it has no network."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -55,7 +52,7 @@ def _said(run: RunSpec, image: ImageConfig, identity: Identity, around: Surround
         "user": {"uid": identity.uid, "gid": identity.gid, "groups": list(identity.groups)},
         "hostname": hostname(run),
         "files": {
-            "/etc/hosts": hosts_text(hostname(run), run.address or _OWN_ADDRESS, run.extra_hosts),
+            "/etc/hosts": hosts_text(hostname(run), run.address or OWN_ADDRESS, run.extra_hosts),
             "/etc/hostname": f"{hostname(run)}\n",
             "/etc/resolv.conf": resolv_text(around.resolv_conf, run.nameserver) if run.nameserver else "",
         },
@@ -66,7 +63,7 @@ def _said(run: RunSpec, image: ImageConfig, identity: Identity, around: Surround
         ],
         "tmpfs": [{"path": one.mount_path, "size_bytes": one.size_bytes} for one in run.tmpfs],
         "shm_bytes": run.shm_bytes,
-        "rlimits": {"nofile": [_NOFILE_SOFT, NOFILE]} | {one.name: [one.soft, one.hard] for one in run.ulimits},
+        "rlimits": {"nofile": [NOFILE_SOFT, NOFILE]} | {one.name: [one.soft, one.hard] for one in run.ulimits},
         "capabilities": [CAPABILITIES.index(name) for name in bounding],
         "raised": [CAPABILITIES.index(name) for name in raised],
         "no_new_privileges": not (run.privileged or run.new_privileges),

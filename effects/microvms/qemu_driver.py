@@ -14,8 +14,6 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from effects.containers import cgroups
-from effects.containers.names import container_id
 from effects.errors import DriverError, RuntimeUnavailable, StartFailed, unwritten
 from effects.microvms import cgroup
 from effects.microvms.acceleration import Acceleration, Chosen, buried
@@ -31,6 +29,8 @@ from effects.microvms.protocol import Agents
 from effects.microvms.relay import chardev
 from effects.microvms.remains import Remains, ended, last_line, never_ran
 from effects.microvms.vsock import dialled
+from effects.runs import cgroups
+from effects.runs.names import container_id
 from effects.runs.protocol import Resync, RunSpec
 from projections.observations import ObservedRun
 

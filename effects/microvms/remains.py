@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-from effects.containers import cgroups
 from effects.errors import BadUser, BadWorkingDir, DriverError, EntrypointMissing, StartFailed
 from effects.microvms.end_record import Record
 from effects.microvms.judging import Traces, Verdict, judged
@@ -18,6 +17,7 @@ from effects.microvms.monitor import Monitor, read_record
 from effects.microvms.places import Key, RunFiles, RunRecord
 from effects.microvms.seemly import seemly
 from effects.microvms.serial_tail import TAIL_BYTES
+from effects.runs import cgroups
 from projections.observations import ObservedRun
 from projections.words import FAULTS
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from projections.network import ZONE
 
+OWN_ADDRESS = "127.0.1.1"
+"""A workload's name leads to itself, also where it has no network."""
 _KEPT = re.compile(r"\s*options\s")
 _SEARCH = re.compile(r"\s*(?:search|domain)\s+(.*)")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from effects.containers.cgroups import ROOT, is_unified
+from effects.runs.cgroups import ROOT, is_unified
 from effects.stats.protocol import Cpu, Disk, Memory, Pids, Traffic
 
 NET_DEV = Path("/proc/net/dev")

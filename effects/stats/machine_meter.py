@@ -9,8 +9,8 @@ import grpc
 
 from containerdapi import snapshots_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, translated
-from effects.containers.names import container_id, snapshot_key
 from effects.containers.spec import Host
+from effects.runs.names import container_id, snapshot_key
 from effects.stats.counters import NET_DEV, Groups, links
 from effects.stats.protocol import Measured, Traffic, Usage
 

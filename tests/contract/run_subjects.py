@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from containerdapi import containers_pb2, tasks_pb2
-from effects.containers import names
+from effects.runs import names
 from effects.runs.protocol import RunDriver, RunSpec
 from effects.runs.twin import TwinContainer, TwinContainers, World
 from journal.specs import MicroVM, Resources

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from effects.containers import names
 from effects.errors import DriverError
+from effects.runs import names
 from effects.runs.protocol import Resync, RunDriver, RunSpec
 from effects.runs.twin import TwinContainers, World
 from projections.observations import ObservedRun

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from effects.containers.names import container_id
 from effects.microvms.confinement import user_of
+from effects.runs.names import container_id
 from effects.runs.protocol import RunSpec
 from journal.specs import MicroVM
 from projections.observations import ObservedRun

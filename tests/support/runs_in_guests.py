@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from effects.containers.privileges import MASKED, READONLY
+from effects.runs.privileges import MASKED, READONLY
 from projections.linux import CAPABILITIES, CONTAINER_CAPABILITIES
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from capsuled.abilities import network_settings
-from effects.containers.privileges import NETWORK_SETTINGS
+from effects.runs.privileges import NETWORK_SETTINGS
 
 ALL = "         0          0 4294967295\n"
 

@@ -15,7 +15,7 @@ from capsuled.memory import packed, unpacked
 from capsuled.moments import Moments
 from capsuled.revisions import revisions
 from capsuled.rpc import Refused
-from effects.containers.names import snapshot_key
+from effects.runs.names import snapshot_key
 from journal.events import DaemonStopped, WorkloadDeleteRequested, WorkloadExited, WorkloadRemoved, WorkloadStarted
 from journal.reader import Reader
 from projections.fold import fold

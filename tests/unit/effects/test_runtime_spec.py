@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from effects.containers.limits import Controllers
 from effects.containers.mounts import OwnFile
 from effects.containers.seccomp import ALWAYS, WITH, profile
 from effects.containers.spec import Host, Surroundings, runtime_spec
 from effects.errors import EntrypointMissing
+from effects.runs.limits import Controllers
 from effects.runs.process import Identity, ImageConfig, arguments, stop_signal
 from effects.runs.protocol import RunSpec
 from journal.specs import HostBind, Resources, Tmpfs, Ulimit

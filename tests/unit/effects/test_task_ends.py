@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from containerdapi import containers_pb2, task_pb2, tasks_pb2
-from effects.containers import names
+from effects.runs import names
 from effects.runs.protocol import RunSpec
 from projections.observations import ObservedRun
 from tests.support.scripted_containerd import driver_on

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from effects.containers.names import NAME, container_id, is_ours, labels_of, snapshot_key
+from effects.runs.names import NAME, container_id, is_ours, labels_of, snapshot_key
 from effects.runs.protocol import RunSpec
 
 NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)

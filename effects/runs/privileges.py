@@ -1,4 +1,4 @@
-"""What a container's processes may do: capabilities, the system calls they reach, what they see of /proc. Pure.
+"""What a run's processes may do: capabilities, what they see of /proc, devices. Pure.
 
 The defaults are containerd's own: its capability set, its masked and read-only paths, no new privileges.
 """

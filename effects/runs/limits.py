@@ -1,4 +1,5 @@
-"""What a container may take: `linux.resources` and `process.rlimits` of the runtime spec. Pure."""
+"""What a run may take: `linux.resources` and `process.rlimits` of the runtime spec, and how many files each process may
+have open, in a container and in a microVM alike. Pure."""
 
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgspec
 from effects.runs.protocol import RunSpec
 
 NOFILE = 65_536
-_NOFILE_SOFT = 1_024
+NOFILE_SOFT = 1_024
 _PERIOD_US = 100_000
 _UNLIMITED = (1 << 64) - 1
 
@@ -40,7 +41,7 @@ def resources(run: RunSpec, controllers: Controllers) -> dict[str, Any]:
 def rlimits(run: RunSpec, nofile_hard: int) -> list[dict[str, Any]]:
     """The limits per process: the declared ones, and one on open files in any case."""
     most = min(NOFILE, nofile_hard)
-    limits = {"nofile": (min(_NOFILE_SOFT, most), most)}
+    limits = {"nofile": (min(NOFILE_SOFT, most), most)}
     limits.update({one.name: (one.soft, one.hard) for one in run.ulimits})
     return [
         {"type": f"RLIMIT_{name.upper()}", "soft": _number(soft), "hard": _number(hard)}

@@ -1,4 +1,5 @@
-"""How runs and writable layers are named inside containerd: everything says which incarnation it belongs to."""
+"""How runs and writable layers are named, inside containerd and by whatever else a run has on the machine: everything
+says which incarnation it belongs to."""
 
 from collections.abc import Mapping
 
@@ -21,7 +22,7 @@ def stem_of(name: str) -> str:
 
 
 def container_id(name: str, uid: int, run: int) -> str:
-    """A run's container. Unique through the uid, however long the name."""
+    """A run's container, cgroup and logs. Unique through the uid, however long the name."""
     return f"{stem_of(name)}.{uid}.{run}"
 
 

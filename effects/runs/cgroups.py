@@ -1,8 +1,8 @@
-"""A container's cgroup: how many of its processes the kernel has killed for want of memory, read while it exists; and
-what a cut birth left of it.
+"""A run's cgroup, a container's or a monitor's: how many of its processes the kernel has killed for want of memory,
+read while it exists; and what a cut birth left of it.
 
-The counter is right whoever was down when it happened: the group lives until its task is deleted. Source of the
-formats: the kernel's admin guide, memory controller of version 1 (`memory.oom_control`) and 2 (`memory.events`).
+The counter is right whoever was down when it happened: a container's group lives until its task is deleted. Source of
+the formats: the kernel's admin guide, memory controller of version 1 (`memory.oom_control`) and 2 (`memory.events`).
 """
 
 import contextlib
