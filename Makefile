@@ -51,7 +51,7 @@ test-boot: venv packages builders guest-image ## build the disk and boot it, as 
 .PHONY: guest-image
 guest-image: venv packages build/guest/manifest ## build what a microVM boots: kernel, agent, root file system
 
-build/guest/manifest: requirements.lock journal/release.py $(wildcard guest/*.py guest/*/*.py copies/*.py gen/capsule/guest/*/*.py)
+build/guest/manifest: requirements.lock journal/release.py $(wildcard guest/*.py guest/*/*.py channel/*.py copies/*.py sandbox/*.py gen/capsule/guest/*/*.py)
 	$(PYTHON) -m guest.image
 
 .PHONY: check

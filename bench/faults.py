@@ -141,7 +141,7 @@ def _begun(fresh: bool) -> Progress:
 def _tested() -> str:
     """A hash over everything whose faults this would find."""
     digest = hashlib.sha256()
-    for package in ("journal", "projections", "effects", "capsuled", "tests/support", "bench"):
+    for package in ("journal", "projections", "channel", "sandbox", "effects", "capsuled", "tests/support", "bench"):
         for file in sorted((ROOT / package).rglob("*.py")):
             digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]

@@ -5,9 +5,10 @@ import errno
 import os
 import time
 
-from guest import cgroups, devices, kernel, network, new_volumes
+from guest import cgroups, devices, kernel, network
 from guest.mounts import FILES, SECRETS, SMALL_BYTES, VOLUMES, directory_of, secret_directories
 from guest.run import Run, read
+from sandbox import new_volumes
 
 _MODULES = "/modules"
 _BASE = "/base"

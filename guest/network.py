@@ -7,7 +7,7 @@ import fcntl
 import os
 import struct
 
-from guest.sysctls import OPEN
+from sandbox.sysctls import OPEN
 
 _SET_ADDRESS, _SET_MASK, _SET_FLAGS, _ADD_ROUTE = 0x8916, 0x891C, 0x8914, 0x890B
 _UP, _RUNNING = 0x1, 0x40

@@ -19,8 +19,9 @@ import os
 import select
 import struct
 
-from guest import beside, sessions
+from guest import beside
 from guest.run import Run, parsed
+from sandbox import sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

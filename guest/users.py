@@ -2,9 +2,9 @@
 
 import os
 
-from guest import accounts
 from guest.becoming import Unexecutable
 from guest.run import User
+from sandbox import accounts
 
 _PASSWD, _GROUP = "/etc/passwd", "/etc/group"
 

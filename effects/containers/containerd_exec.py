@@ -22,7 +22,6 @@ from containerdapi import task_pb2, tasks_pb2
 from effects.containerd.connection import Connection, tolerated, translated
 from effects.containerd.letting_go import let_go
 from effects.containers.pipes import READ_BYTES, Pipe, reading, writing
-from effects.containers.sessions import end_session
 from effects.errors import (
     BadWorkingDir,
     DriverError,
@@ -33,6 +32,7 @@ from effects.errors import (
     StartFailed,
 )
 from effects.runs.exec_protocol import ExecRequest, Window
+from sandbox import sessions
 
 log = logging.getLogger(__name__)
 
@@ -314,7 +314,7 @@ class ContainerdExec:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     async def _killed(self, pid: int, reaped: bool) -> None:
-        await asyncio.to_thread(end_session, pid, reaped)
+        await asyncio.to_thread(sessions.kill, pid, reaped)
         if self._ended is None or not self._ended.done():
             with contextlib.suppress(TimeoutError), tolerated(*_GONE, grpc.StatusCode.UNKNOWN):
                 async with asyncio.timeout(KILL_WAIT_S):

@@ -22,13 +22,13 @@ from containerdapi import containers_pb2, snapshots_pb2, tasks_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
 from effects.containers.bundles import Bundles
 from effects.containers.containerd_exec import SHIM_S, ContainerdExec
-from effects.containers.sessions import end_session
 from effects.containers.spec import exec_process
 from effects.containers.strays import strays
 from effects.errors import NotRunning, RuntimeUnavailable, StartFailed
 from effects.runs import names
 from effects.runs.exec_protocol import ExecRequest
 from effects.runs.users import layer_directories, resolve
+from sandbox import sessions
 
 RUNS_KEPT = 512
 """Twice as many as the bridge has addresses for, unless it is given more: health checks look at all runs in turn, and
@@ -176,7 +176,7 @@ class ContainerdExecutor:
                 known = frozenset(session.pid for session in self._sessions if session.pid)
                 found = await asyncio.to_thread(strays, first, known)
                 for pid in found:
-                    await asyncio.to_thread(end_session, pid, reaped=False)
+                    await asyncio.to_thread(sessions.kill, pid, reaped=False)
                 kills.update(found)
                 stubborn = next((pid for pid, count in kills.items() if count > KILLS), 0)
                 if stubborn:

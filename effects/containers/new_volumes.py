@@ -1,4 +1,4 @@
-"""The volumes of a container that nobody has used before it: given to it before it begins (guest/new_volumes.py)."""
+"""The volumes of a container that nobody has used before it: given to it before it begins (sandbox/new_volumes.py)."""
 
 from functools import partial
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from effects.runs.process import Identity
 from effects.runs.protocol import RunSpec
 from effects.volumes.conditions import on_thread
-from guest.new_volumes import settle
+from sandbox.new_volumes import settle
 
 
 async def settled(run: RunSpec, directories: tuple[Path, ...], identity: Identity) -> None:

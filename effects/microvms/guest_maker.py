@@ -150,7 +150,8 @@ def _why(said: list[str], code: int) -> str:
 
 
 def _sources(house: Path) -> tuple[Path, ...]:
-    return house / "guest", house / "copies", stubs(house) / "capsule/guest"
+    ours = (house / name for name in ("guest", "channel", "copies", "sandbox"))
+    return *ours, stubs(house) / "capsule/guest"
 
 
 def _hashed(house: Path) -> str:

@@ -19,8 +19,8 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from guest.channel import Broken, Data, Ended, Gone, HostChannel, Opened, Ready, Room
-from guest.frames import NONCE_BYTES
+from channel.frames import NONCE_BYTES
+from channel.protocol import Broken, Data, Ended, Gone, HostChannel, Opened, Ready, Room
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 A number belongs to whoever has the device open with it, and to nobody else meanwhile: it is claimed here, and the
 monitor is given the open device. Containers and other users of the machine may open such connections, too. So the
-daemon comes from a port that only root can have, and the guest talks with nobody else (guest/relay.py).
+daemon comes from a port that only root can have, and the guest talks with nobody else (guest/service/relay.py).
 
 Source: vsock(7), the kernel's include/uapi/linux/vhost.h.
 """
@@ -14,8 +14,8 @@ import os
 import socket
 from pathlib import Path
 
+from channel.vsock import RESERVED, VSOCK_PORT
 from effects.microvms.relay import Dial
-from guest.relay import RESERVED, VSOCK_PORT
 
 DEVICE = Path("/dev/vhost-vsock")
 _SET_GUEST_CID = 0x4008_AF60  # VHOST_VSOCK_SET_GUEST_CID

@@ -6,8 +6,8 @@ The defaults are containerd's own: its capability set, its masked and read-only 
 from typing import Any
 
 from effects.runs.protocol import RunSpec
-from guest.sysctls import OPEN
 from projections.linux import CONTAINER_CAPABILITIES, merged
+from sandbox.sysctls import OPEN
 
 MASKED = (
     "/proc/acpi",

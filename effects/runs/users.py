@@ -11,7 +11,7 @@ from pathlib import Path
 from effects import plain_files
 from effects.errors import BadUser
 from effects.runs.process import Identity
-from guest import accounts, image_places
+from sandbox import accounts, lookup
 
 
 def layer_directories(mounts: Iterable[tuple[str, str, tuple[str, ...]]]) -> tuple[Path, ...]:
@@ -39,7 +39,7 @@ def resolve(user: str, directories: tuple[Path, ...]) -> Identity:
 def _content(directories: tuple[Path, ...], path: str) -> str:
     """What the image's file says; nothing where there is none."""
     try:
-        if (seen := image_places.seen_at(directories, path)) is None:
+        if (seen := lookup.seen_at(directories, path)) is None:
             return ""
         try:
             fd = plain_files.of(seen, path)

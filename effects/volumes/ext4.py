@@ -17,7 +17,7 @@ before a start would last as long; it goes back once it was used and freed again
 BLOCK_BYTES = 4096
 _NOT_KEPT = "Cannot allocate space for /lost+found"
 """A check of everything makes that directory first of all, and calls a file system whose numbers of files are all taken
-inconsistent for want of it. A workload has none in its volume (guest/new_volumes.py)."""
+inconsistent for want of it. A workload has none in its volume (sandbox/new_volumes.py)."""
 _FSCK_USABLE = 2
 """e2fsck's exit codes below this: clean, or made so. A negative one is a signal's, and says neither."""
 

@@ -80,8 +80,9 @@ def initrd(debian: Debian, house: Path, scratch: Path) -> Tree:
     for name in _EXTENSIONS:
         file = next((library / "lib-dynload").glob(f"{name}.cpython-*.so"))
         tree.file(f"{HOME}/lib-dynload/{file.name}", file.read_bytes())
-    for file in sorted((house / "guest").glob("*.py")):
-        sources.add(f"{HOME}/guest/{file.stem}", file)
+    for package in ("guest", "sandbox"):
+        for file in sorted((house / package).glob("*.py")):
+            sources.add(f"{HOME}/{package}/{file.stem}", file)
     sources.compile(tree, scratch)
     directory = debian.kernel / "lib/modules"
     first = kernel.modules(directory, _FIRST_MODULES)
@@ -104,7 +105,8 @@ def service(debian: Debian, house: Path, scratch: Path) -> tuple[Tree, dict[str,
     for name in _NATIVE_LATER:
         tree.file(f"{SERVICE_NATIVE}/{name}", debian.library(name))
     sources.package(f"{SERVICE_LIBRARY}/guest", house / "guest", ("image",))
-    sources.package(f"{SERVICE_LIBRARY}/copies", house / "copies")
+    for package in ("channel", "copies", "sandbox"):
+        sources.package(f"{SERVICE_LIBRARY}/{package}", house / package)
     sources.package(f"{SERVICE_LIBRARY}/capsule/guest", stubs(house) / "capsule/guest")
     sources.add(f"{SERVICE_LIBRARY}/capsule/__init__", stubs(house) / "capsule/__init__.py")
     tree.file("release", f"{RELEASE}\n".encode())

@@ -11,8 +11,8 @@ from pathlib import Path
 import grpc
 
 from capsule.guest.v1.guest_pb2_grpc import add_GuestServiceServicer_to_server
-from guest import relay
 from guest.mounts import SMALL_BYTES
+from guest.service import relay
 from guest.service.link import Link
 from guest.service.servicer import LONG_CALLS, Servicer
 

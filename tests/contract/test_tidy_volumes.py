@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from guest.new_volumes import MADE, settle
+from sandbox.new_volumes import MADE, settle
 from tests.contract.volume_subjects import MIB, ON_BLOCKS, Subject, carry, run
 
 

@@ -7,8 +7,8 @@ import sys
 import tracemalloc
 from random import Random
 
-from guest.channel import CONNECTIONS_MAX, CREDIT_BYTES, Broken, Data, GuestChannel, HostChannel, Opened, Ready
-from guest.frames import CREDIT, DATA, FILLING, OPEN, READY, RESET, packed
+from channel.frames import CREDIT, DATA, FILLING, OPEN, READY, RESET, packed
+from channel.protocol import CONNECTIONS_MAX, CREDIT_BYTES, Broken, Data, GuestChannel, HostChannel, Opened, Ready
 from tests.fuzz.cases import fresh_seed
 
 NONCE = b"0123456789abcdef"

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from channel.frames import FILLING, OPEN, READY, RESET, packed
+from channel.protocol import CREDIT_BYTES
 from effects.microvms import relay as host
-from guest import relay as guest
-from guest.channel import CREDIT_BYTES
-from guest.frames import FILLING, OPEN, READY, RESET, packed
+from guest.service import relay as guest
 from tests.support.until import until
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

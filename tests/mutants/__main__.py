@@ -19,7 +19,10 @@ from tests.mutants.planted import MUTANTS
 from tests.mutants.table import Found, draw, keep, kept
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("copies", "effects", "gen", "journal", "projections", "capsuled", "capsulectl", "tests", "bench", "tools")
+COPIED = (
+    "channel", "copies", "sandbox", "effects", "gen", "journal", "projections", "capsuled", "capsulectl", "tests", "bench",
+    "tools",
+)  # fmt: skip
 ERROR = re.compile(r"(?!Exception)[\w.]+: ")
 FOUND = re.compile(r"^seed (\d+) fails:\n(.*?)^Replay it", re.S | re.M)
 

@@ -23,7 +23,7 @@ from effects.microvms.executor import WINDOW_BYTES
 from effects.microvms.places import Key
 from effects.runs.copy_protocol import Copier, CopyPlace
 from effects.runs.exec_protocol import ExecRequest, ExecSession, Executor, Window
-from guest import relay
+from guest.service import relay
 
 KEY = Key("web", 7, 1)
 SHORT = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 4096))

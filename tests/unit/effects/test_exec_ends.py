@@ -13,22 +13,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from containerdapi import task_pb2, tasks_pb2
 from effects.containers.containerd_exec import ContainerdExec
-from effects.containers.sessions import end_session
 from effects.runs.exec_protocol import ExecRequest
+from tests.support.sessions import leading
 
 REQUEST = ExecRequest("web", 7, 1, ("sh",), stdin=False)
-
-
-def leading(script: str, before: str = "") -> "subprocess.Popen[bytes]":
-    """A process that leads a session, once it is what it should be, with `before` behind it."""
-    made = subprocess.Popen(
-        ["sh", "-c", f"{before}\necho ready; {script}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert made.stdout is not None and made.stdout.readline() == b"ready\n"
-    return made
 
 
 @pytest.fixture
@@ -130,14 +118,3 @@ def test_a_session_that_is_closed_takes_along_what_it_started(tmp_path: Path) ->
             assert process.wait() == -9 and process.stdout is not None and process.stdout.read() == b""
 
     run(suite)
-
-
-def test_a_leader_that_was_reaped_has_its_number_as_long_as_anybody_is_in_its_session() -> None:
-    with leading("sleep 1000 & exec cat") as leader:
-        end_session(leader.pid, reaped=True)
-        assert leader.poll() is None, "that is a stranger"
-        assert leader.stdin is not None and leader.stdout is not None
-        leader.stdin.close()
-        leader.wait()
-        end_session(leader.pid, reaped=True)
-        assert leader.stdout.read() == b"", "nobody holds the pipe any more"

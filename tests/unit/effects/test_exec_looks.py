@@ -17,6 +17,7 @@ from effects.containers import containerd_exec, containerd_executor
 from effects.containers.containerd_executor import ContainerdExecutor
 from effects.errors import StartFailed
 from effects.runs.exec_protocol import ExecRequest
+from sandbox import sessions
 
 SPEC = AnyMessage(value=msgspec.json.encode({"process": {"args": ["serve"], "cwd": "/", "env": []}}))
 
@@ -137,7 +138,7 @@ def test_a_stray_that_does_not_die_is_told_of_and_no_longer_looked_for(
     monkeypatch.setattr(containerd_exec, "SHIM_S", 0.01)
     monkeypatch.setattr(containerd_executor, "LOOK_S", 0.001)
     monkeypatch.setattr(containerd_executor, "strays", lambda first, known: (4712,))
-    monkeypatch.setattr(containerd_executor, "end_session", lambda leader, reaped: None)
+    monkeypatch.setattr(sessions, "kill", lambda leader, reaped: None)
 
     async def main() -> None:
         executor = opening(Stuck(), tmp_path)

@@ -1,12 +1,10 @@
 """What PID 1 waits for, on this machine."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from guest import sessions
 from guest.loop import Loop
 from guest.pump import Pump
 
@@ -64,14 +62,3 @@ def test_what_is_written_goes_out_to_its_last_byte(tmp_path: Path) -> None:
     os.waitpid(pid, 0)
     os.close(port)
     assert (tmp_path / "port").read_bytes() == data
-
-
-def test_a_session_ends_with_all_who_stayed_in_it() -> None:
-    script = "sleep 1000 & sleep 1000 & echo ready; wait"
-    made = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True)
-    assert made.stdout is not None and made.stdout.readline() == b"ready\n"
-    sessions.kill(made.pid, reaped=False)
-    assert made.wait() == -9
-    assert made.stdout.read() == b"", "nobody holds the pipe any more"
-    made.stdout.close()
-    sessions.kill(made.pid, reaped=True)

@@ -3,7 +3,8 @@
 import os
 import socket
 
-from guest.relay import RESERVED, of_hosts_root
+from channel.vsock import RESERVED
+from guest.service.relay import of_hosts_root
 
 HOST, ANOTHER_GUEST = socket.VMADDR_CID_HOST, 77
 

@@ -38,7 +38,7 @@ class Builder:
 
 
 def sources(directory: Path, stubs: str = "gen/capsule/guest") -> Path:
-    for part in ("guest", "copies", stubs):
+    for part in ("guest", "channel", "copies", "sandbox", stubs):
         (directory / part).mkdir(parents=True)
         (directory / part / "one.py").write_text("")
     return directory

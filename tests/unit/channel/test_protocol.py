@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guest import frames
-from guest.channel import (
+from channel import frames
+from channel.frames import CLOSE, CREDIT, DATA, OPEN, READY, RESET, packed
+from channel.protocol import (
     CONNECTIONS_MAX,
     CREDIT_BYTES,
     SKIPPED_MAX,
@@ -20,7 +21,6 @@ from guest.channel import (
     Ready,
     Room,
 )
-from guest.frames import CLOSE, CREDIT, DATA, OPEN, READY, RESET, packed
 
 NONCE = b"sixteen bytes it"
 

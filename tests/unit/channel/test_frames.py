@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guest.frames import BYTES_MAX, CREDIT, CUT, DATA, FILLING, OPEN, RESET, BadFrame, Frame, Frames, packed
+from channel.frames import BYTES_MAX, CREDIT, CUT, DATA, FILLING, OPEN, RESET, BadFrame, Frame, Frames, packed
 
 FRAME = st.builds(Frame, st.just(DATA), st.integers(1, 2**32 - 1), st.binary(min_size=1, max_size=300))
 

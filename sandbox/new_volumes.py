@@ -7,7 +7,7 @@ It is done before each start, so that one that was cut is made up for; and never
 import os
 import stat
 
-from guest.image_places import directory_at
+from sandbox.lookup import directory_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from guest.image_places import directory_at
+from sandbox.lookup import directory_at
 
 
 @pytest.fixture

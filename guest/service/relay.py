@@ -15,14 +15,12 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from guest.channel import Broken, Data, Ended, Gone, GuestChannel, Opened, Room
+from channel.protocol import Broken, Data, Ended, Gone, GuestChannel, Opened, Room
+from channel.vsock import RESERVED, VSOCK_PORT
 
 PIECE = 64 << 10
 FULL = 128 << 10
 """With so much to be sent no connection is read."""
-VSOCK_PORT = 5000
-RESERVED = 1024
-"""Ports below it are for root alone, on the host too (vsock(7))."""
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 Carrier = Callable[[], int]

@@ -4,7 +4,7 @@
 A stream that was cut leaves a frame half sent: whoever comes next fills it up with PADs, and as no frame ends in a PAD,
 the one that they filled is known for it.
 
-Both ends share this file, and it does no I/O: bytes come in, frames and bytes come out.
+It does no I/O: bytes come in, frames and bytes come out.
 """
 
 import struct

@@ -11,8 +11,8 @@ every byte that it may not send ends the channel.
 
 from typing import NamedTuple
 
-from guest import frames
-from guest.frames import BYTES_MAX, CLOSE, CREDIT, CUT, DATA, OPEN, READY, RESET, BadFrame, Frame, Frames
+from channel import frames
+from channel.frames import BYTES_MAX, CLOSE, CREDIT, CUT, DATA, OPEN, READY, RESET, BadFrame, Frame, Frames
 
 CREDIT_BYTES = 256 << 10
 """Of each connection and each way: so much may be sent that was not taken yet."""

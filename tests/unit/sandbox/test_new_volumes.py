@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guest.new_volumes import MADE, settle, to_be
+from sandbox.new_volumes import MADE, settle, to_be
 
 IMAGE = (472, 472, 0o2770)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it gives files away")

@@ -1,4 +1,5 @@
-"""Sessions of processes, as the kernel counts them: a process of an exec leads one, and its children stay in it."""
+"""Sessions of processes, as the kernel counts them: a process of an exec leads one, and its children stay in it
+however far they are left behind. Shared: the agent ends those in a microVM, the daemon those in a container."""
 
 import os
 
