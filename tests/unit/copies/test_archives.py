@@ -252,9 +252,11 @@ def test_a_pipe_gives_large_contents_to_files_at_once(tmp_path: Path) -> None:
     archive = tar(*(member(f"f{size}", content=os.urandom(size)) for size in (0, 1, 512, 65_535, 65_536, 400_000)))
     reading, writing = os.pipe()
     if os.fork() == 0:
-        for piece in cut(archive, 70_001):
-            os.write(writing, piece)
-        os._exit(0)
+        try:
+            for piece in cut(archive, 70_001):
+                os.write(writing, piece)
+        finally:
+            os._exit(0)
     os.close(writing)
     source = Pipe(reading)
     with tarfile.open(fileobj=io.BytesIO(archive)) as plain:

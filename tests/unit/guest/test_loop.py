@@ -52,10 +52,12 @@ def test_what_is_written_goes_out_to_its_last_byte(tmp_path: Path) -> None:
     data = bytes(range(256)) * 4_000
     pid = os.fork()
     if not pid:
-        left = memoryview(data)
-        while left:
-            left = left[os.write(pump.writing, left) :]
-        os._exit(0)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(pump.writing, left) :]
+        finally:
+            os._exit(0)
     pump.begin()
     while not pump.done:
         loop.turn()
