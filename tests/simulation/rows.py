@@ -11,8 +11,12 @@ import msgspec
 from journal.entry import Header
 from journal.events import (
     DaemonStarted,
+    EffectFailed,
     EffectStarted,
     Event,
+    ImageFound,
+    ImagePulled,
+    ImagePushed,
     NetworkAttached,
     SecretRotated,
     VolumeDeleteRequested,
@@ -36,7 +40,8 @@ LATE_S = 3.0
 PROMPT_S = 10.0
 """So soon after a word its run begins, where nothing holds it up: longer than a stop's grace, and than what it needs first."""
 _WORDS = (WorkloadStopRequested, WorkloadStartRequested, WorkloadRestartRequested, WorkloadDeleteRequested)
-_EVERYBODYS = (DaemonStarted, SecretRotated)
+_CAME = (ImagePushed, ImagePulled, ImageFound)
+_EVERYBODYS = (DaemonStarted, SecretRotated, *_CAME)
 Told = tuple[Header, Event]
 STABLE_S = 150
 """What lasted for so long is declared to be stable: the pauses begin anew."""
@@ -46,7 +51,8 @@ _ENDS = {"end-ok", "end-bad", "end-late", "hog", "fatal", "sick", "foreign", "mi
 class Row(msgspec.Struct):
     """What followed an operator's last word: the runs that began, the ends they came to, those that were `lost` and those
     that `failed` among them, and boots in between. `late`: what began after more than its pause. `word`: the operator's,
-    where it asks for a run at once."""
+    where it asks for a run at once. `imageless`: until when, in seconds, the next one has to wait for an image that
+    another hand took: until that is tried again, or there."""
 
     begun: dict[int, Header] = {}
     ends: dict[int, Header] = {}
@@ -58,6 +64,7 @@ class Row(msgspec.Struct):
     streak: int = 0
     kept: bool = False
     word: Header | None = None
+    imageless: float | None = None
 
 
 def by_name(names: Iterable[str], entries: Sequence[Told]) -> dict[str, list[Told]]:
@@ -130,6 +137,7 @@ def judge_row(
 
 def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]:
     row, wrong, boot, mounted, alive, ailing, keyed, born = Row(), [], "", False, 0, 0, False, False
+    digest = ""
     came: Header | None = None
     for header, event in entries:
         match event:
@@ -137,6 +145,7 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
                 changed = any(item.name == name and (item.changed or item.created) for item in event.items)
                 row = Row(kept=bool(alive), word=header if changed or not alive else None)
                 keyed = any(item.name == name and item.container.secret_env for item in event.items)
+                digest = next(item.container.image.platform_digest for item in event.items if item.name == name)
             case SecretRotated() if keyed and alive and not born:
                 row = Row(kept=bool(alive))  # what is about to begin with the former value begins anew
             case WorkloadStarted() if event.name == name:
@@ -155,14 +164,20 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
             case NetworkAttached(anew=True) if event.name == name and alive:
                 row = Row(kept=bool(alive))  # a microVM is started anew to have its new link
             case DaemonStarted():
-                row.boots += header.boot != boot
+                if header.boot != boot:
+                    row.boots, row.imageless = row.boots + 1, None
                 mounted = mounted and header.boot == boot  # no mount outlives its boot
                 boot = header.boot
+            case EffectFailed(effect="EnsureImage", reason="IMAGE_NOT_FOUND") if event.name == name:
+                row.imageless = header.mono / 1e9 + event.retry_delay_ms / 1000
+            case ImagePushed() | ImagePulled() | ImageFound() if row.imageless is not None:
+                if any(image.pin.platform_digest == digest for image in event.images):
+                    row.imageless = header.mono / 1e9
             case EffectStarted(effect="StartRun") if event.name == name and event.run not in row.begun:
                 wrong += _wrong_pause(name, event.run, header, row, calm)
                 if not row.begun and row.word is not None:
-                    row.late += _late(name, event.run, header, row.word, calm)
-                alive, born = event.run, False
+                    row.late += _late(name, event.run, header, row, row.word, calm)
+                alive, born, row.imageless = event.run, False, None
                 row.begun[event.run] = header
             case WorkloadExited() | WorkloadLost() if event.name == name:
                 row.ends[event.run] = header
@@ -178,10 +193,10 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
     return row, wrong
 
 
-def _late(name: str, run: int, header: Header, word: Header, calm: int) -> list[str]:
+def _late(name: str, run: int, header: Header, row: Row, word: Header, calm: int) -> list[str]:
     """A word is not made to wait for the pause that was under way."""
     waited_s = (header.mono - word.mono) / 1e9
-    if word.seq <= calm or word.boot != header.boot or waited_s <= PROMPT_S:
+    if word.seq <= calm or word.boot != header.boot or waited_s <= PROMPT_S or _waits_for_its_image(header, row):
         return []
     return [f"{name} run {run} began {waited_s:.1f} s after the word of entry {word.seq}, and nothing held it up"]
 
@@ -194,6 +209,12 @@ def _wrong_pause(name: str, run: int, header: Header, row: Row, calm: int) -> li
     least_s = min(FIRST_S * 2 ** (row.streak - 1), CAP_S)
     waited_s = (header.mono - before.mono) / 1e9
     told = f"{name} run {run} began {waited_s:.1f} s after an end, not {least_s} s"
-    if before.seq > calm and waited_s > least_s * (2 if row.kept else 1) + LATE_S:
+    late = waited_s > least_s * (2 if row.kept else 1) + LATE_S and not _waits_for_its_image(header, row)
+    if before.seq > calm and late:
         row.late.append(told)
     return [told] if waited_s < least_s else []
+
+
+def _waits_for_its_image(header: Header, row: Row) -> bool:
+    """Whether what begins now has had its image for no longer than it may take to begin."""
+    return row.imageless is not None and header.mono / 1e9 - row.imageless <= LATE_S
