@@ -42,7 +42,7 @@ uninstall: venv ## end it and take it away; PURGE=yes: with its state
 .PHONY: test
 test: venv packages builders browser guest-image ## every check and every test but those that boot the built disk
 	$(PYTHON) -m tools.check
-	$(PYTHON) -m pytest -m "not boot" --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	$(PYTHON) -m pytest -m "not boot" --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: test-boot
 test-boot: venv packages builders guest-image ## build the disk and boot it, as an operator does; takes long

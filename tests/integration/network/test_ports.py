@@ -208,20 +208,15 @@ def test_a_host_port_takes_nothing_from_the_machine_itself() -> None:
 
 def test_a_workload_cannot_reach_the_machines_loopback(machine: Site, capsule: Daemon) -> None:
     capsule.apply(web("curious"), "--wait")
-    listener = machine.run("sh", "-c", "busybox httpd -p 127.0.0.1:7777 -h /etc && echo up")
-    assert listener.stdout == "up\n"
-    try:
-        assert machine.run("sh", "-c", "printf 'GET /\\r\\n\\r\\n' | busybox nc -w 3 127.0.0.1 7777").stdout, (
-            "it listens"
-        )
+    ask = "printf 'GET /\\r\\n\\r\\n' | busybox nc -w 3 127.0.0.1 7777"
+    with running([*machine.inside, "busybox", "httpd", "-f", "-p", "127.0.0.1:7777", "-h", "/etc"]):
+        capsule.until(lambda: machine.run("sh", "-c", ask).stdout, "it listens")
         # Through the bridge, with the loopback address as destination: root of the machine's own namespace can do it for
         # the workload, as a workload with NET_ADMIN could.
         inside = ("nsenter", f"--net={capsule.namespace('curious')}", "--", "sh", "-c")
-        script = """ip address flush dev lo; echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet; ip route add 127.0.0.1 via 172.20.254.1
-            printf 'GET /\\r\\n\\r\\n' | busybox nc -w 2 127.0.0.1 7777"""
-        assert machine.run(*inside, script).stdout == ""
-    finally:
-        machine.run("busybox", "pkill", "-f", "httpd -p 127.0.0.1:7777")
+        way = "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet; ip route add 127.0.0.1 via 172.20.254.1"
+        assert machine.run(*inside, f"ip address flush dev lo; {way}; {ask}").stdout == ""
+        assert machine.run("sh", "-c", ask).stdout, "it listens still"
     capsule.good("delete", "curious", "--yes")
 
 
