@@ -22,6 +22,10 @@ settings.register_profile(
 settings.register_profile("explore", settings.get_profile("capsule"), derandomize=False)
 settings.load_profile("capsule")
 
+# How wide a window is, is what its terminal says, not who runs the tests or divides them among processes.
+for _width in ("COLUMNS", "LINES"):
+    os.environ.pop(_width, None)
+
 # In the background of a shell this process has SIGINT ignored, and so would have all that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

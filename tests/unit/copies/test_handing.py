@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from copies.handing import give, take
+from tests.support.everybodys import open_to_everybody
 
 
 def offer(path: Path, given: list[bool]) -> threading.Thread:
@@ -42,9 +43,7 @@ def test_who_takes_it_has_it_open_to_wait_for_and_leaves_it_to_nobody_he_starts(
 
 def test_somebody_else_is_not_given_it(tmp_path: Path) -> None:
     """However he got to the socket."""
-    for directory in (tmp_path, *tmp_path.parents):
-        if not directory.stat().st_mode & 0o001:
-            directory.chmod(0o755)
+    open_to_everybody(tmp_path)
     given: list[bool] = []
     serving = offer(tmp_path / "there", given)
     child = os.fork()

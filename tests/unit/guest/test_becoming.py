@@ -8,6 +8,7 @@ import pytest
 
 from guest import becoming
 from guest.run import Run, User
+from tests.support.everybodys import open_to_everybody
 from tests.support.runs_in_guests import described
 
 PYTHON = os.path.realpath(sys.executable)
@@ -63,6 +64,5 @@ def test_where_root_may_not_the_user_is_asked(
         enter(place)
 
     monkeypatch.setattr(os, "chdir", chdir)
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
+    open_to_everybody(tmp_path)
     assert became(tmp_path, 1_234, 5).endswith(words or f" {tmp_path.stat().st_ino}")
