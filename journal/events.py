@@ -157,6 +157,7 @@ class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False)
     means was asked of its registry, so that the name shall mean it in the cache, too. `depends_on`: workloads that have
     to be ready before it starts, sorted; other ones (`reordered`) end no run. `drift`: what becomes of another hand's
     changes; another policy (`policed`) ends no run. `repaired`: such changes waited for an operator's word: this one.
+    `completed`: it has come to its good end, and is not begun again for what this says.
     """
 
     name: str
@@ -174,6 +175,7 @@ class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False)
     drift: DriftPolicy = "repair"
     policed: bool = False
     repaired: bool = False
+    completed: bool = False
 
 
 class WorkloadApplied(Event, frozen=True, omit_defaults=True, tag="workload.applied"):

@@ -185,7 +185,7 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
         if isinstance(item, Refusal):
             item = in_section(declared.kind, item)
             return about(declared.name, item) if len(names) > 1 else item
-        items.append(item)
+        items.append(replace(item, completed=_stays_done(machine.workloads.get(item.name), item)))
     taken = check_takes(machine, items) or check_holders(machine, items) or check_held(machine, items)
     taken = taken or check_dependencies(machine, items) or check_room(machine, items)
     if taken is not None:
@@ -308,6 +308,14 @@ def _pin(before: Workload | None, declared: Declared, pull: bool) -> ImagePin | 
     return declared.resolved
 
 
+def _stays_done(before: Workload | None, item: AppliedWorkload) -> bool:
+    """Whether a job that has come to its good end is declared as it was: whoever applies a directory of manifests once
+    more does not mean that its jobs be done twice."""
+    if before is None or not before.completed or before.trouble is not None:
+        return False
+    return before.desired == item.desired and not (item.changed or item.repaired)
+
+
 def _acts(before: Workload | None, item: AppliedWorkload) -> bool:
     """Whether the item says anything new: the same spec on what runs already is no event."""
     if before is None or before.desired != item.desired:
@@ -315,6 +323,8 @@ def _acts(before: Workload | None, item: AppliedWorkload) -> bool:
     if item.changed or item.relabelled or item.reordered or item.policed or item.repaired:
         return True
     if item.desired == "stopped":
+        return False
+    if item.completed:
         return False
     return before.trouble is not None or (before.run is not None and before.run.phase not in LIVE)
 

@@ -68,9 +68,7 @@ def _why_not(other: Workload | None) -> str:
     if run.phase is RunPhase.RUNNING:
         ready = other.spec.health is None or run.health == "healthy"
         return "" if ready else "is unhealthy" if run.health == "unhealthy" else _LONGEST
-    if run.phase is RunPhase.EXITED and run.exit_code == 0 and not (run.again or run.ailing):
-        return ""
-    return "does not run"
+    return "" if other.completed else "does not run"
 
 
 def users_left(machine: Machine, workload: Workload) -> tuple[str, ...]:

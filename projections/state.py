@@ -151,6 +151,14 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     pause_until_wall: int = 0
 
     @property
+    def completed(self) -> bool:
+        """Whether it ran as it is declared, to its good end, and is not to run again by itself."""
+        run = self.run
+        if run is None or run.number <= self.superseded or run.revision != self.revision:
+            return False
+        return run.phase is RunPhase.EXITED and run.exit_code == 0 and not (run.again or run.ailing)
+
+    @property
     def next_start(self) -> Deadline | None:
         """No run begins before this moment. Both deadlines are of the present boot: another one clears them."""
         later = [one for one in (self.hold, self.pause) if one is not None]

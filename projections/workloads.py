@@ -147,7 +147,7 @@ def _revision(header: Header, item: AppliedWorkload) -> Revision:
 def _only_labels(before: Workload, item: AppliedWorkload) -> bool:
     """Whether nothing that runs, or tries to, is meant."""
     alive = before.run is not None and before.run.phase in LIVE and before.trouble is None
-    rests = item.desired == "stopped"
+    rests = item.desired == "stopped" or item.completed
     told = (item.relabelled or item.reordered or item.policed) and not item.changed
     return told and before.desired == item.desired and (alive or rests)
 

@@ -29,12 +29,22 @@ for _width in ("COLUMNS", "LINES"):
 # In the background of a shell this process has SIGINT ignored, and so would have all that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+ENDING_S = 120
+"""Who divides the tests among processes and is interrupted gives these so long to stop what their tests have started; of
+itself it would kill them after ten seconds."""
 ORDER = ("unit", "histories", "simulation", "contract", "cli", "integration", "boot")
 NEEDED = {
     "real": ("root", "containerd", "runc", "busybox"),
     "boot": ("root", "qemu-system-x86_64", "mmdebstrap", "mksquashfs", "grub-mkimage", "mcopy", "sfdisk", "busybox"),
 }
 """By the marks of whole kinds; what a test needs besides stands in its own mark, `needs`."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.pluginmanager.hasplugin("dsession"):
+        from xdist.workermanage import NodeManager
+
+        NodeManager.EXIT_TIMEOUT = ENDING_S
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

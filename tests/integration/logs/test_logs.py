@@ -71,9 +71,13 @@ def follower(capsule: Daemon, *arguments: str) -> Iterator["subprocess.Popen[str
 
 
 def test_a_follower_gets_every_line_once_while_the_log_is_cut_under_it(capsule: Daemon) -> None:
-    capsule.apply(manifest("counts", COUNTS, logs={"maxSizeBytes": 128 * KIB}))
-    capsule.until(lambda: log_directory(capsule, "counts").exists(), "it began")
+    begins = "echo ready; until [ -e /go ]; do usleep 50000; done; "
+    capsule.apply(manifest("counts", begins + COUNTS, logs={"maxSizeBytes": 128 * KIB}), "--wait")
     with follower(capsule, "counts", "-f") as client:
+        assert (
+            client.stdout is not None and client.stdout.readline() == "ready\n"
+        )  # from here on it is told of each cut
+        capsule.good("exec", "counts", "--", "touch", "/go")
         end = f"out {counted('out')[-1]}"
         capsule.until(lambda: end in capsule.good("logs", "counts", "-n", "1", "--stream", "stdout"), "it counted")
         capsule.good("stop", "counts", "--wait")

@@ -408,9 +408,9 @@ PLANTED = (
     Mutant(
         "ready-between-two-runs",
         "one that ended with 0 and begins again is taken for done by who needs it",
-        "projections/dependencies.py",
-        "run.exit_code == 0 and not (run.again or run.ailing):",
-        "run.exit_code == 0 and not run.ailing:",
+        "projections/state.py",
+        "run.exit_code == 0 and not (run.again or run.ailing)",
+        "run.exit_code == 0 and not run.ailing",
     ),
     Mutant(
         "ill-confirms-itself",

@@ -61,14 +61,25 @@ def test_with_another_spec_they_are_one_change() -> None:
     assert item.changed and word_of(item) == "configured" and story.next_goal("web") == "StopRun"
 
 
-def test_applied_to_what_has_ended_they_start_it_as_any_apply_does() -> None:
+def test_applied_to_what_has_failed_they_start_it_as_any_apply_does() -> None:
+    story = Story()
+    story.apply(labelled(TEST, restart="never"))
+    story.run_starts("web")
+    story.run_ends("web", 1)
+    story.cleaned("web")
+    story.apply(labelled(PROD, restart="never"))
+    assert story.next_goal("web") == "StartRun"
+
+
+def test_a_job_that_is_done_is_labelled_and_stays_done() -> None:
     story = Story()
     story.apply(labelled(TEST, restart="never"))
     story.run_starts("web")
     story.run_ends("web", 0)
     story.cleaned("web")
-    story.apply(labelled(PROD, restart="never"))
-    assert story.next_goal("web") == "StartRun"
+    item = item_of(story.apply(labelled(PROD, restart="never")))
+    assert item.completed and word_of(item) == "labelled" and story["web"].labels == PROD
+    assert story.next_goal("web") is None and story["web"].completed
 
 
 def test_what_is_stopped_stays_stopped() -> None:

@@ -1,0 +1,86 @@
+"""A job that is done stays done, however often its manifest is applied; whoever wants it done again says so."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from capsuled.declare import word_of
+from journal.events import WorkloadApplied
+from projections.admission import Admitted
+from projections.intents import Declared, Intent, Restart, Start, Stop
+from tests.support.story import Story, declared
+
+JOB = declared("job", restart="never")
+
+
+def ended(exit_code: int = 0, job: Declared = JOB) -> Story:
+    story = Story()
+    story.apply(job)
+    story.run_starts("job")
+    story.run_ends("job", exit_code)
+    story.cleaned("job")
+    return story
+
+
+@pytest.mark.parametrize("job", [JOB, declared("job", restart="on-failure")])
+def test_the_same_manifest_does_nothing(job: Declared) -> None:
+    story = ended(job=job)
+    assert story.apply(job) == Admitted(())
+    assert story.next_goal("job") is None and story["job"].completed
+
+
+OTHERS: dict[str, tuple[Callable[[Declared], Declared], str]] = {
+    "labelled": (lambda job: replace(job, labels=(("a", "b"),)), "labelled"),
+    "reordered": (lambda job: replace(job, depends_on=("db",)), "reordered"),
+    "another policy of drift": (lambda job: replace(job, drift="report"), "configured"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_ends_no_run_begins_none(name: str) -> None:
+    story = ended()
+    story.apply(declared("db"))
+    story.converge()
+    change, word = OTHERS[name]
+    verdict = story.apply(change(JOB))
+    assert isinstance(verdict, Admitted) and isinstance(verdict.events[0], WorkloadApplied)
+    (item,) = verdict.events[0].items
+    assert item.completed and word_of(item) == word
+    assert story.next_goal("job") is None and story["job"].completed
+    assert story.apply(change(JOB)) == Admitted(()), "and is remembered"
+
+
+@pytest.mark.parametrize("word", [Start("job"), Restart("job")])
+def test_whoever_says_so_has_it_done_again(word: Intent) -> None:
+    story = ended()
+    story.call(word)
+    assert story.next_goal("job") == "StartRun"
+
+
+def test_another_spec_is_another_job() -> None:
+    story = ended()
+    story.apply(declared("job", "other", restart="never"))
+    assert story.next_goal("job") == "StartRun"
+
+
+def test_one_that_was_stopped_behind_its_end_is_started_as_it_is_declared_to_run() -> None:
+    story = ended()
+    story.call(Stop("job"))
+    story.converge()
+    story.apply(JOB)
+    assert story.next_goal("job") == "StartRun"
+
+
+def test_one_that_failed_is_tried_again() -> None:
+    story = ended(exit_code=1)
+    story.apply(JOB)
+    assert story.next_goal("job") == "StartRun"
+
+
+def test_one_that_is_to_begin_again_is_not_done() -> None:
+    job = declared("job", restart="always")
+    story = ended(job=job)
+    assert not story["job"].completed
+    story.apply(job)
+    assert story.next_goal("job") == "StartRun"
