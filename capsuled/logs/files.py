@@ -2,11 +2,12 @@
 `.serial` (see serial.py).
 
 The runtime appends to the first two. The front of each may be a hole: that it is gone is a fact of the file alone, so
-no crash can make a record of it wrong.
+no crash can make a record of it wrong. That a loss on a full disk was told of is one, too: see `settle`.
 """
 
 import logging
 import os
+import stat
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,9 @@ log = logging.getLogger(__name__)
 SUFFIXES: Final = {OUT: ".out", ERR: ".err"}
 INDEX_SUFFIX: Final = ".idx"
 SERIAL_SUFFIX: Final = ".serial"
+
+_SETTLED: Final = stat.S_ISVTX
+"""Of a file's mode: Linux gives it no meaning for a file. It goes with the file, and takes no room on a full disk."""
 
 
 def path_of(directory: Path, uid: int, run: int, suffix: str) -> Path:
@@ -149,6 +153,18 @@ class RunFiles:
         """A line of the daemon's own in the log, on a line of its own."""
         last = os.pread(self._fds[stream], 1, max(0, self.size(stream) - 1))
         os.write(self._fds[stream], (b"" if last in (b"", b"\n") else b"\n") + f"[capsule] {text}\n".encode())
+
+    def settled(self, stream: int) -> bool:
+        """Whether an earlier life of the daemon wrote it in the runtime's place, and all it lost stands in it."""
+        return bool(os.fstat(self._fds[stream]).st_mode & _SETTLED)
+
+    def settle(self, stream: int, settled: bool) -> None:
+        """Remember that for the lives to come. Where it cannot be, the next one tells of a loss again."""
+        mode = stat.S_IMODE(os.fstat(self._fds[stream]).st_mode)
+        try:
+            os.fchmod(self._fds[stream], mode | _SETTLED if settled else mode & ~_SETTLED)
+        except OSError as error:
+            log.debug("what run %d lost cannot be marked as told: %s", self.run, error.strerror)
 
     def write(self, stream: int, data: bytes) -> int:
         """Append in the runtime's place; how much fitted. Raises OSError when nothing did."""

@@ -2,7 +2,8 @@
 good, and the container would hang as soon as its pipe is full. So the daemon reads the pipe from then on.
 
 It writes what fits and drops what does not, and the log says how much was dropped once there is room again. The pipe
-stays the shim's, too: a daemon that dies breaks it for nobody, and the next one goes on reading.
+stays the shim's, too: a daemon that dies breaks it for nobody, and the next one goes on reading. To that one it looks
+as if the shim had given up just now: that all that is missing is named in the log by then, its file says.
 """
 
 import asyncio
@@ -27,7 +28,9 @@ class Pump:
         self._stream = stream
         self._pipe = pipe
         self._gap = gap
-        self._dropped = SHIM_BUFFER_BYTES
+        # What was lost before this life: in the shim, or by a daemon that died before it could tell.
+        self._before = 0 if files.settled(stream) else SHIM_BUFFER_BYTES
+        self._dropped = self._before
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(pipe, self._ready)
 
@@ -40,6 +43,8 @@ class Pump:
             self.close()
             return
         lost = len(data) - self._write(data)  # which settles what was lost before
+        if lost and not self._dropped:
+            self._files.settle(self._stream, False)
         self._dropped += lost
 
     def _write(self, data: bytes) -> int:
@@ -53,7 +58,8 @@ class Pump:
     def _settle(self) -> None:
         """Say what is missing. Raises OSError while there is no room to say it."""
         self._files.note(self._stream, f"the disk was full: up to {self._dropped} bytes of output were dropped here")
-        dropped, self._dropped = self._dropped, 0
+        self._files.settle(self._stream, True)  # when it is told: who dies before that leaves it to the next life
+        dropped, self._dropped, self._before = self._dropped, 0, 0
         self._gap(dropped)
 
     @property
@@ -61,8 +67,8 @@ class Pump:
         """Whether it has ended."""
         return self._pipe < 0
 
-    def close(self) -> None:
-        """Read no more."""
+    def close(self, goes_on: bool = False) -> None:
+        """Read no more. `goes_on`: only the daemon ends, not the run."""
         if self._pipe < 0:
             return
         self._loop.remove_reader(self._pipe)
@@ -72,7 +78,9 @@ class Pump:
             try:
                 self._settle()
             except OSError:
-                self._gap(self._dropped)
+                # The next life names the gap. What was lost before this one it counts, too, or each would anew.
+                if lost := self._dropped - (self._before if goes_on else 0):
+                    self._gap(lost)
 
 
 def abandoned_pipe(container: str, pid: int, log: Path, number: int) -> int | None:

@@ -90,7 +90,7 @@ class Recorder:
         """Note what came last, and let go; a cut in progress is the task group's to wait for."""
         self._closed = True
         for name in list(self._recorded):
-            self._finish(self._recorded.pop(name))
+            self._finish(self._recorded.pop(name), goes_on=True)
 
     def wake(self, name: str, seq: int) -> None:
         """An entry changed this workload."""
@@ -184,12 +184,12 @@ class Recorder:
 
         return look
 
-    def _finish(self, recorded: Recorded) -> None:
-        """The run has ended: all it wrote is in the files by now."""
+    def _finish(self, recorded: Recorded, goes_on: bool = False) -> None:
+        """The run has ended: all it wrote is in the files by now. Or it goes on, and the daemon ends."""
         for watched in recorded.watched:
             watched.end()
         for pump in recorded.pumps.values():
-            pump.close()
+            pump.close(goes_on)
         self._tell(recorded)
         for stream in STREAMS:
             recorded.files.grown(stream, self.now_ms())

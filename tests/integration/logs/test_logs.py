@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -203,6 +203,46 @@ def test_a_full_disk_stops_no_workload_and_the_log_says_what_it_cost() -> None:
         assert sum(body["dropped_bytes"] for body in told) > 64 * KIB
         lines = numbers_of(capsule, "talks")
         assert lines == sorted(set(lines))
+
+
+def test_a_log_that_was_given_up_once_is_kept_by_each_next_daemon_without_a_word_of_a_loss() -> None:
+    with daemon(start=False) as capsule, small_disk(capsule.state / "logs", "16M") as disk:
+        capsule.start()
+        capsule.push_image()
+        ballast = disk / "ballast"
+        script = (
+            "n=0; while :; do n=$((n+1)); echo $n; [ -e /n ] || head -c 4000 /dev/zero | tr '\\0' x; sleep 0.01; done"
+        )
+        capsule.apply(manifest("talks", script), "--wait")
+        with suppress(OSError), ballast.open("wb") as file:
+            while True:
+                file.write(bytes(MIB))
+
+        def newest() -> int:
+            lines = re.findall(r"^(\d+)$", log_text(capsule, "talks"), re.MULTILINE)
+            return int(lines[-1]) if lines else 0
+
+        capsule.until(lambda: "kept from here" in capsule.output(), "it was given up")
+        capsule.good("exec", "talks", "touch", "/n")
+        ballast.unlink()
+        capsule.until(lambda: "the disk was full" in log_text(capsule, "talks"), "the gap is named")
+        assert capsule.stop() == 0
+        capsule.start()
+
+        def told() -> tuple[int, int]:
+            said = log_text(capsule, "talks").count("the disk was full")
+            return said, len(capsule.history("talks", "--type", "workload.log_dropped"))
+
+        before = told()
+        for end in (capsule.stop, capsule.kill):
+            end()
+            taken_over = capsule.output().count("kept from here")
+            capsule.start()
+            assert capsule.output().count("kept from here") == taken_over + 1
+            reached = newest()
+            capsule.until(lambda reached=reached: newest() > reached, "it is written on")  # type: ignore[misc]
+        capsule.good("stop", "talks", "--wait")
+        assert told() == before
 
 
 def free(disk: Path) -> int:

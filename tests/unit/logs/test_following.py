@@ -57,11 +57,11 @@ class House:
         for waker in self._wakers:
             waker(name, self.machine.seq)
 
-    def starts(self, name: str, **fields: Unpack[Declaring]) -> None:
+    def starts(self, name: str, pid: int = 0, **fields: Unpack[Declaring]) -> None:
         """A run begins, with its files."""
         if name not in self.machine.workloads:
             self.story.apply(declared(name, **fields))
-        number = self.story.run_starts(name, pid=0)
+        number = self.story.run_starts(name, pid=pid)
         (self.directory / name).mkdir(exist_ok=True)
         for suffix in (".out", ".err"):
             path_of(self.directory / name, self.story[name].uid, number, suffix).touch()
