@@ -13,21 +13,12 @@ import pytest
 
 from capsule.v1 import history_pb2, machine_pb2
 from capsulectl.errors import Failure
-from capsulectl.ui.reads import Reads
-from capsulectl.ui.server import Server
-from tests.support.browser import Browser, browser
+from tests.support.browser import Browser
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
+from tests.support.page import SHOWN, go, opened
 from tests.unit.capsulectl.ui.told import HOSTILE, SYNCED, Machine, Streamed, entry, watched
 
-SHOWN = pytest.mark.needs("chromium")
 LINE = "<b onclick=alert(1)>bold</b>"
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Browser]:
-    with browser() as made:
-        made.window(1280, 900)
-        yield made
 
 
 @contextmanager
@@ -48,12 +39,6 @@ def shown(page: Browser, name: str) -> str:
     """A script: how a workload is shown, once it is."""
     found = f"[...document.querySelectorAll('#workloads > li')].find(one => one.querySelector('.name').textContent === '{name}')"
     return f"{found}?.querySelector('.phase').textContent"
-
-
-def go(page: Browser, to: object) -> None:
-    """By the field for a moment, and until it is shown whole."""
-    page.run(f"document.getElementById('go-to').value = '{to}'; document.getElementById('go').requestSubmit()")
-    page.until(f"document.getElementById('moment').dataset.shown === 'entry {to}'")
 
 
 @pytest.mark.real
@@ -109,29 +94,6 @@ def test_the_machine_now_and_then_and_nothing_changed(page: Browser, capsule: Da
 
 def newest(capsule: Daemon) -> int:
     return int(json.loads(capsule.good("journal", "stats", "-o", "json"))["lastSeq"])
-
-
-@contextmanager
-def opened(page: Browser, machine: Machine) -> Iterator[Browser]:
-    """The page of a machine that a test makes up."""
-    server = Server(Reads(machine))  # type: ignore[arg-type]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        page.open(server.address)
-        page.until("document.querySelectorAll('#workloads > li').length")
-        yield page
-    finally:
-        page.open("about:blank")
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    monkeypatch.setenv("CAPSULE_CONFIG_DIR", str(tmp_path))
-    return Machine()
 
 
 @pytest.fixture

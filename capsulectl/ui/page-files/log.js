@@ -4,34 +4,50 @@ import { byId, el, put } from "./make.js";
 import { timeText } from "./words.js";
 
 const KEPT = 2000;
+const PAUSE_MS = 5000;
 const body = byId("log");
 const note = byId("log-note");
 let source = null;
 let asked = "";
+let runNow = "";
+let ended = null; // how what was asked for came to its end: {run, why, until, at}
 
-/** Read the log of `name`: of one run of it up to a moment, or (0: the newest, and on). The same again is left as it is. */
-export function showLog(name, run, untilMs) {
+/** Read the log of `name`: of the run that `workload` is in up to a moment, or (0: the newest, and on). The same again
+ *  is left as it is, unless it ended and goes on. */
+export function showLog(name, workload, untilMs) {
+  const run = untilMs ? workload?.run ?? 0 : 0;
   const wanted = name && `follow/log?${new URLSearchParams({ name, run, until: untilMs })}`;
-  if (wanted === asked) return;
+  runNow = workload ? `${workload.uid}/${workload.run}` : "";
+  if (wanted === asked && !(ended && workload && goesOn(workload))) return;
   asked = wanted;
+  ended = null;
   source?.close();
   body.replaceChildren();
   body.hidden = !name || (untilMs > 0 && !run);
   put(note, !name ? "Choose a workload to read what it writes." : body.hidden ? "It had not run yet." : "");
   if (body.hidden) return;
   const mine = (source = new EventSource(wanted));
-  mine.addEventListener("lines", (event) => add(JSON.parse(event.data)));
-  mine.addEventListener("end", (event) => {
+  const end = (why) => {
     mine.close();
-    const why = JSON.parse(event.data).why;
+    ended = { run: runNow, why, until: untilMs, at: performance.now() };
     put(note, why || (untilMs ? `These were the last lines of run ${run} up to this moment.` : "It writes no more."));
-    if (why) asked = "";
-  });
+  };
+  mine.addEventListener("lines", (event) => add(JSON.parse(event.data)));
+  mine.addEventListener("end", (event) => end(JSON.parse(event.data).why));
   mine.onopen = () => put(note, "");
   mine.onerror = () => {
     body.replaceChildren();
-    put(note, mine.readyState === EventSource.CLOSED ? "There is nothing to read of it." : "It cannot be read now; this is tried again.");
+    if (mine.readyState === EventSource.CLOSED) end("There is nothing to read of it.");
+    else put(note, "It cannot be read now; this is tried again.");
   };
+}
+
+/** A stopped workload was started again. Or, with a pause, as each try is a read that is noted: it could not be read,
+ *  or its end was not its own, but that of a machine which is back by now. */
+function goesOn({ phase }) {
+  if (runNow !== ended.run) return true;
+  const lives = phase === "running" || phase === "pending";
+  return performance.now() > ended.at + PAUSE_MS && Boolean(ended.why || (lives && !ended.until));
 }
 
 function add({ left, lines }) {

@@ -55,8 +55,7 @@ function show() {
   showChoices(workloads);
   showEvents(entries(), state.at, filter(), hands);
   if (state.at === null) showHints(state.tail, hands);
-  if (then) showLog(state.log, workloads.find((one) => one.name === state.log)?.run ?? 0, state.past.at + 1);
-  else if (state.at === null) showLog(state.log, 0, 0);
+  if (then || state.at === null) showLog(state.log, workloads.find((one) => one.name === state.log), then ? state.past.at + 1 : 0);
 }
 
 function showHead(then) {

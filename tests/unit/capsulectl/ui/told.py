@@ -48,6 +48,8 @@ class Method:
     def with_call(self, request: Any, timeout: float, metadata: Any) -> tuple[Any, Call]:
         self._machine.asked.append((self._name, request))
         answer = self._machine.answers[self._name]
+        if callable(answer):
+            answer = answer(request)
         if isinstance(answer, Failure):
             raise answer
         return answer, Call()
@@ -58,7 +60,8 @@ class Method:
 
 
 class Machine:
-    """Stands for a connection: whatever method is taken from it is noted when it is called."""
+    """Stands for a connection: whatever method is taken from it is noted when it is called. A function among its answers
+    makes one, in its own time."""
 
     address = "unix:/nowhere"
 
