@@ -9,19 +9,18 @@ import { showTimeline } from "./timeline.js";
 import { clock, many, momentText, phaseText, setClock, span, toneOf } from "./words.js";
 
 const state = {
-  tail: [], // the newest entries, as they come
-  pages: null, // older ones, where these are shown instead
+  tail: [], // the newest entries, as they come; never changed in place, so that a moment can keep those it had
   live: new Map(), // workloads now, by name
   world: null, // what no stream tells
-  at: null, // the entry that is shown; null: now
-  past: null, // the machine then
-  said: null, // what the entry says of itself
+  at: null, // the entry that is asked for, and where the slider stands; null: now
+  then: null, // the past that is shown, whole: {seq, at, workloads, volumes, entries that hold seq, said}; null: now
   begun: false, // an address that was kept names a moment
   log: "",
   only: "all",
 };
 
-const entries = () => state.pages ?? state.tail;
+const entries = () => state.then?.entries ?? state.tail;
+const holds = (some, seq) => seq !== null && some[0]?.seq <= seq && seq <= some[some.length - 1].seq;
 const newest = () => state.tail[state.tail.length - 1]?.seq ?? 0;
 const hands = {
   go: (seq) => go(seq),
@@ -42,23 +41,23 @@ const hands = {
 
 function show() {
   if (!state.world || !entries().length) return;
-  const then = state.at !== null && state.past;
-  const view = { at: then ? state.past.seq : state.at, atMs: then ? state.past.at : null, entries: entries() };
-  const workloads = then ? state.past.workloads : [...state.live.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-  byId("main").dataset.then = String(state.at !== null);
-  showHead(then);
-  showTimeline(entries(), state.at);
+  const { then } = state;
+  const view = { at: then?.seq ?? null, atMs: then?.at ?? null, entries: entries() };
+  const workloads = then?.workloads ?? [...state.live.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  byId("main").dataset.then = String(then !== null);
+  showHead();
+  showTimeline(view.entries, state.at);
   showWorkloads(workloads, view, hands);
-  showVolumes(then ? state.past.volumes : state.world.volumes, view, hands);
+  showVolumes(then?.volumes ?? state.world.volumes, view, hands);
   if (!then) showMachine(state.world.info);
-  else if (state.said?.seq === state.at) showMachineThen(state.said);
+  else if (then.said) showMachineThen(then.said);
   showChoices(workloads);
-  showEvents(entries(), state.at, filter(), hands);
-  if (state.at === null) showHints(state.tail, hands);
-  if (then || state.at === null) showLog(state.log, workloads.find((one) => one.name === state.log), then ? state.past.at + 1 : 0);
+  showEvents(view.entries, view.at, filter(), hands);
+  if (!then) showHints(state.tail, hands);
+  showLog(state.log, workloads.find((one) => one.name === state.log), then ? then.at + 1 : 0);
 }
 
-function showHead(then) {
+function showHead() {
   const { info } = state.world;
   document.title = `${info.hostname} · Capsule`;
   put(byId("hostname"), info.hostname);
@@ -68,9 +67,15 @@ function showHead(then) {
   byId("back").disabled = (state.at ?? newest()) <= 1;
   byId("earlier").disabled = entries()[0].seq <= 1;
   put(byId("moment-title"), state.at === null ? "Now" : `Entry ${state.at}`);
-  const since = newest() - (state.at ?? newest());
-  const when = then ? `${momentText(state.past.at)}, ${span(clock() - state.past.at)} ago; ${since} ${since === 1 ? "entry" : "entries"} since` : "";
-  put(byId("moment-text"), state.at === null ? `entry ${newest()}, ${momentText(state.tail[state.tail.length - 1].at)}` : when);
+  put(byId("moment-text"), whenText());
+}
+
+/** When that was, as the entries tell it: no answer of the machine's has to be waited for. */
+function whenText() {
+  if (state.at === null) return `entry ${newest()}, ${momentText(state.tail[state.tail.length - 1].at)}`;
+  const entry = entries().find((one) => one.seq === state.at);
+  if (!entry) return "is being read";
+  return `${momentText(entry.at)}, ${span(clock() - entry.at)} ago; ${many(newest() - state.at, "entry", "entries")} since`;
 }
 
 function filter() {
@@ -101,43 +106,53 @@ const SETTLED_MS = 250;
 let details = new AbortController();
 let settling = 0;
 let looking = false;
+let moves = 0;
 
 /** Show the machine as it was after an entry; null, or what is not yet, is now. */
 function go(seq) {
+  moves += 1;
   const wanted = seq === null || seq > newest() ? null : Math.max(seq, 1);
   if (wanted === state.at) return;
   state.at = wanted;
-  history.replaceState(null, "", wanted === null ? "#" : `#${wanted}`);
+  address();
   details.abort();
   clearTimeout(settling);
   if (wanted === null) {
-    Object.assign(state, { past: null, said: null, pages: null });
+    state.then = null;
     trouble("");
     show();
     say("The machine as it is now");
     return;
   }
+  showHead();
   showTimeline(entries(), wanted);
-  put(byId("moment-title"), `Entry ${wanted}`);
   look();
+}
+
+/** The address names the moment, so that it can be kept. */
+function address() {
+  history.replaceState(null, "", state.at === null ? "#" : `#${state.at}`);
 }
 
 /** Read the machine as it was: one moment after the other, and of those that went by meanwhile only the last. */
 async function look() {
   if (looking) return;
   looking = true;
-  while (state.at !== null && state.past?.seq !== state.at) {
+  while (state.at !== null && state.then?.seq !== state.at) {
     const seq = state.at;
     try {
-      const [past] = await Promise.all([recall("machine", { at: seq }), around(seq)]);
-      if (state.at === null) break;
-      state.past = { ...past, seq };
+      const [past, asked] = await Promise.all([recall("machine", { at: seq }), around(seq) ?? recall("entries", { upto: Math.min(seq + 500, newest()) })]);
+      const found = around(seq) ?? asked; // the newest may be others by now
+      // What the slider went by is shown on its way; an answer that was overtaken leads to no other strip, or from now.
+      if (seq !== state.at && !holds(found, state.at)) continue;
+      state.then = { ...past, seq, entries: found, said: null };
       trouble("");
       show();
     } catch (error) {
       if (seq !== state.at) continue;
       trouble(`Entry ${seq} cannot be shown: ${error.message}`);
-      state.at = state.past?.seq ?? null;
+      state.at = state.then?.seq ?? null;
+      address();
       show();
     }
   }
@@ -146,35 +161,39 @@ async function look() {
   if (state.at !== null) settling = setTimeout(settle, SETTLED_MS);
 }
 
+/** The entries around one, of those that are here: rather those that are shown. */
+const around = (seq) => [entries(), state.tail].find((some) => holds(some, seq));
+
 /** Once it stays there: what the entry says and changed, and a word for those who listen. */
 async function settle() {
-  const seq = state.at;
-  if (seq === null || state.past?.seq !== seq) return;
+  const { then } = state;
+  if (!then || then.seq !== state.at) return;
+  const { seq } = then;
   details = new AbortController();
   const { signal } = details;
-  const bad = state.past.workloads.filter((one) => toneOf(one) === "bad").map((one) => `${one.name} ${phaseText(one)}`);
-  say(`The machine after entry ${seq}, ${momentText(state.past.at)}: ${many(state.past.workloads.length, "workload", "workloads")}${bad.length ? `, in trouble: ${bad.join(", ")}` : ""}`);
+  const bad = then.workloads.filter((one) => toneOf(one) === "bad").map((one) => `${one.name} ${phaseText(one)}`);
+  say(`The machine after entry ${seq}, ${momentText(then.at)}: ${many(then.workloads.length, "workload", "workloads")}${bad.length ? `, in trouble: ${bad.join(", ")}` : ""}`);
   showMoment(seq, newest(), hands, signal);
   const told = await recall("entry", { seq }, signal).catch(() => null);
   if (signal.aborted || !told) return;
-  state.said = told.entry;
+  then.said = told.entry;
   show();
 }
 
-/** The entries around one, where these are not shown already. */
-async function around(seq) {
-  const [first, last] = [entries()[0].seq, entries()[entries().length - 1].seq];
-  if (seq >= first && seq <= last) return;
-  if (state.tail[0].seq <= seq) state.pages = null;
-  else state.pages = await recall("entries", { upto: Math.min(seq + 500, newest()) });
+/** The moment that the address names behind its `#`: null is now, undefined is none at all, but a place in the page. */
+function addressed() {
+  const found = /^#?(\d{0,15})$/.exec(location.hash);
+  return found ? Number(found[1]) || null : undefined;
 }
-
-/** The moment that the address names, behind its `#`. */
-const asAddressed = () => Number(/^#(\d{1,15})$/.exec(location.hash)?.[1]) || null;
-addEventListener("hashchange", () => state.begun && go(asAddressed()));
+addEventListener("hashchange", () => {
+  if (!state.begun) return;
+  const seq = addressed();
+  if (seq === undefined) address();
+  else go(seq);
+});
 
 const slider = byId("slider");
-slider.addEventListener("input", () => go(state.pages === null && Number(slider.value) === newest() ? null : Number(slider.value)));
+slider.addEventListener("input", () => go(entries() === state.tail && Number(slider.value) === newest() ? null : Number(slider.value)));
 byId("back").addEventListener("click", () => go((state.at ?? newest()) - 1));
 byId("on").addEventListener("click", () => state.at !== null && go(state.at + 1 === newest() + 1 ? null : state.at + 1));
 byId("now").addEventListener("click", () => go(null));
@@ -183,13 +202,15 @@ byId("go").addEventListener("submit", async (event) => {
   event.preventDefault();
   const wanted = byId("go-to").value.trim();
   if (!wanted) return;
+  const move = (moves += 1);
   try {
     const found = await ask("machine", { at: wanted });
+    if (move !== moves) return; // another way was taken meanwhile
     trouble("");
     if (found.seq) remember("machine", { at: found.seq }, found);
     go(wanted === "now" ? null : Math.max(found.seq, 1));
   } catch (error) {
-    trouble(error.message);
+    if (move === moves) trouble(error.message);
   }
 });
 byId("only").addEventListener("change", (event) => {
@@ -221,6 +242,13 @@ const news = (kind, action) => live.addEventListener(kind, (event) => {
 
 let wasGone = false;
 
+/** The newest entries are others now. What is looked at goes on with them if they hold it, and else stays as it is. */
+function goOn(tail) {
+  const { then } = state;
+  if (then?.entries === state.tail && holds(tail, then.seq)) then.entries = tail;
+  state.tail = tail;
+}
+
 news("world", (world) => {
   state.world = world;
   setClock(world.info.localTimeUnix * 1000);
@@ -240,28 +268,22 @@ news("entries", ({ all, window, entries: told }) => {
   if (all) {
     // Who comes back may have another journal than it had; with less in it, what is shown is not its past.
     forget();
-    if (told[told.length - 1].seq < newest()) Object.assign(state, { at: null, past: null, pages: null });
-    state.tail = told;
+    const less = told[told.length - 1].seq < newest();
+    goOn(told);
+    if (less) go(null);
     linked("live", "live");
     trouble("");
     if (wasGone) say("The machine is back");
     wasGone = false;
-    if (!state.begun) go(asAddressed());
+    if (!state.begun) go(addressed() ?? null);
     state.begun = true;
   } else {
-    state.tail.push(...told);
-    const spare = state.tail.length - window;
-    if (spare > 0) {
-      const first = state.tail[spare].seq;
-      // What is looked at stays where it is, as a page of the past; now goes on without it.
-      if (state.at !== null && state.at < first) state.pages ??= state.tail.slice(0, window);
-      state.tail.splice(0, spare);
-    }
+    goOn([...state.tail, ...told].slice(-window));
   }
 });
 
 news("before", (told) => {
-  if (told.length && told[told.length - 1].seq + 1 === state.tail[0]?.seq) state.tail.unshift(...told);
+  if (told.length && told[told.length - 1].seq + 1 === state.tail[0]?.seq) goOn([...told, ...state.tail]);
 });
 
 news("gone", ({ why }) => {
