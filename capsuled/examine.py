@@ -7,6 +7,7 @@ import msgspec
 from capsuled.memory import TELLING, Proceeds, Replayed
 from capsuled.processes import CommandFailed, run
 from journal.apart import module, report_of, verification
+from journal.environment import is_begun
 from journal.errors import JournalBusy
 from journal.head import Head
 from journal.reader import LAST
@@ -29,7 +30,7 @@ async def verify_apart(
 
 async def tail_proof(directory: Path, proceeds: Proceeds | None = None) -> Report | None:
     """Of what a start goes by; None where there is no journal yet. `proceeds`: as above."""
-    if not (directory / "data.mdb").exists():
+    if not is_begun(directory):
         return None
     return await verify_apart(directory, FOLD_VERSION, proceeds=proceeds)
 

@@ -50,6 +50,8 @@ IMPORTED = "data.mdb.import"
 _OWN_FILES = {"data.mdb", "lock.mdb", "owner.lock", "head", "side.log", FRONT_LOG, "data.mdb.compact", IMPORTED}
 """Anything else in the directory makes it a foreign one: nothing of somebody else's is ever written over. `side.log`
 lay here before it lay beside."""
+LOST_AND_FOUND = "lost+found"
+"""The file system's own, where the directory is the root of one: its check puts there what has lost its name."""
 
 
 class Environment:
@@ -86,6 +88,7 @@ class Environment:
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             _refuse_foreign(self.directory)
+            _refuse_lost(self.directory)
             if not held:
                 self._owner = _own(self.directory)
             if not can_write(self.directory):
@@ -101,6 +104,7 @@ class Environment:
     def _open(self) -> lmdb.Environment:
         data = self.directory / "data.mdb"
         if self.readonly and not data.exists():
+            _refuse_lost(self.directory)
             raise ForeignDirectory(f"{self.directory} holds no journal: there is no data.mdb in it")
         size = data.stat().st_size if data.exists() else 0
         try:
@@ -252,13 +256,45 @@ def _round_up(value: int, unit: int) -> int:
     return -(-value // unit) * unit
 
 
+def is_begun(directory: Path) -> bool:
+    """Whether there is a journal, or what may be one: the directory is no new machine's."""
+    try:
+        return (directory / "data.mdb").exists() or bool(_lost(directory))
+    except OSError:
+        return True
+
+
+def _lost(directory: Path) -> list[str]:
+    """What the file system's check found and could not name."""
+    try:
+        return sorted(os.listdir(directory / LOST_AND_FOUND))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _refuse_lost(directory: Path) -> None:
+    """Where the journal itself has lost its name, a new one would be another machine's beside what is left of this
+    one's. Raises JournalDamaged and OSError."""
+    if not (directory / "data.mdb").exists() and (lost := _lost(directory)):
+        raise JournalDamaged(
+            f"{directory} holds no data.mdb, and the check of its file system left {lost[0]} in {LOST_AND_FOUND}, "
+            "which may be it: no new one is begun. Move it back, or, where it is not the journal, out of "
+            f"{LOST_AND_FOUND} (docs/operation.md, Lost and found)"
+        )
+
+
 def _refuse_foreign(directory: Path) -> None:
-    strange = sorted(set(os.listdir(directory)) - _OWN_FILES)
+    with os.scandir(directory) as found:
+        strange = sorted(one.name for one in found if one.name not in _OWN_FILES and not _is_the_file_systems(one))
     if strange:
         raise ForeignDirectory(
             f"{directory} holds {strange[0]}, which is not the journal's: choose an empty directory "
             "for a new machine, or the right one for an old"
         )
+
+
+def _is_the_file_systems(entry: os.DirEntry[str]) -> bool:
+    return entry.name == LOST_AND_FOUND and entry.is_dir(follow_symlinks=False)
 
 
 def can_write(directory: Path) -> bool:

@@ -37,7 +37,7 @@ async def mount(name: str, place: Path) -> tuple[str, ...]:
     if name == "journal":
         lost_and_found = place / "lost+found"
         if lost_and_found.is_dir() and not any(lost_and_found.iterdir()):
-            lost_and_found.rmdir()  # a journal's directory holds nothing else; e2fsck makes it when it needs it
+            lost_and_found.rmdir()  # e2fsck makes it when it needs it; what it put there may be the journal's
     return notes
 
 

@@ -220,6 +220,32 @@ def test_a_truncated_file_is_damage_and_names_are_enough_to_stop(capsule: Daemon
     check_emergency(capsule, "runs", pids["runs"])
 
 
+def test_what_the_file_systems_check_found_stops_nothing_but_a_new_journal_in_place_of_one_that_it_may_be(
+    capsule: Daemon,
+) -> None:
+    pids = serve(capsule, "stays", "runs")
+    capsule.kill()
+    journal = capsule.state / "journal"
+    (journal / "lost+found").mkdir()
+    (journal / "lost+found/#13").touch()
+    capsule.start()
+    assert "damaged" not in capsule.ctl("capsule", "info").stderr and lives(pids["runs"])
+    capsule.kill()
+    (journal / "data.mdb").rename(journal / "lost+found/#14")
+    capsule.start()
+    told = capsule.ctl("capsule", "info").stderr
+    assert "damaged" in told and "no new one is begun" in told
+    check_emergency(capsule, "runs", pids["runs"])
+    assert lives(pids["stays"]) and not (journal / "data.mdb").exists()
+    capsule.kill()
+    command = [CAPSULED, "--state", str(capsule.state), "--halt"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert done.stdout == "1 run ended\n" and not lives(pids["stays"])
+    (journal / "lost+found/#14").rename(journal / "data.mdb")
+    capsule.start()
+    assert sorted(capsule.good("list", "-o", "name").split()) == ["runs", "stays"]
+
+
 def test_a_runtime_that_does_not_come_up_is_told_with_its_last_words(tmp_path: Path) -> None:
     broken = tmp_path / "containerd"
     broken.write_text("#!/bin/sh\necho 'containerd: exec format error' >&2\nexit 1\n")

@@ -60,7 +60,9 @@ def _overwrite(directory: Path, database: str) -> None:
     assert changed == 1
 
 
-def _started(directory: Path, slot: str = "", words: list[str] | None = None) -> tuple[Condition, str, str, int]:
+def _started(
+    directory: Path, slot: str = "", words: list[str] | None = None, read_only: str = ""
+) -> tuple[Condition, str, str, int]:
     """(condition, its message, the operator's key, the snapshot gone by) of a start. `words` gets one for each that it
     says on its way."""
     told: list[str] = [] if words is None else words
@@ -69,7 +71,7 @@ def _started(directory: Path, slot: str = "", words: list[str] | None = None) ->
         with hold(directory):
             proof = tail_proof(directory, lambda: told.append("proves"))
             memory = await open_memory(
-                directory, SystemClock(), proof, slot=slot, proceeds=lambda: told.append("folds")
+                directory, SystemClock(), proof, read_only, slot, proceeds=lambda: told.append("folds")
             )
             key = memory.machine.operators[KID].public_key if memory.machine.operators else ""
             if memory.journal is not None:
@@ -94,6 +96,20 @@ def test_an_entry_altered_far_back_is_damage(tmp_path: Path) -> None:
     condition, message, key, _ = _started(directory)
     assert condition is Condition.DAMAGED and key == "", "nothing behind the altered entry is proven"
     assert "the body of entry 1 (operator.enrolled) is not the one its header was written for" in message
+
+
+@pytest.mark.parametrize("read_only", ["", "it ended 5 times in a row"])
+def test_a_journal_that_lost_its_name_is_damage_and_no_new_one_is_begun(tmp_path: Path, read_only: str) -> None:
+    """As where the file system's check found it and nobody's name for it. In rescue, too."""
+    directory = tmp_path / "journal"
+    asyncio.run(_live(directory, 0))
+    (directory / "lost+found").mkdir()
+    (directory / "data.mdb").rename(directory / "lost+found/#13")
+    condition, message, key, _ = _started(directory, read_only=read_only)
+    assert condition is Condition.DAMAGED and key == "" and not (directory / "data.mdb").exists()
+    assert "left #13 in lost+found, which may be it: no new one is begun" in message and "What runs goes on" in message
+    (directory / "lost+found/#13").rename(directory / "data.mdb")
+    assert _started(directory)[:3] == (Condition.OK, "", KEY), "what is told to be done helps"
 
 
 def test_where_nobody_has_a_shell_damage_is_mended_from_another_system(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """What a directory must be to hold a journal, and what is said when it does not."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
 import pytest
 
-from journal.environment import FIRST_MAP_BYTES, Environment, hold
-from journal.errors import ForeignDirectory, JournalLocked, UnknownFormat
+from journal.environment import FIRST_MAP_BYTES, Environment, hold, is_begun
+from journal.errors import ForeignDirectory, JournalDamaged, JournalLocked, UnknownFormat
 from journal.reader import Reader
 from tests.support.entries import live_once
 
@@ -74,3 +75,46 @@ def test_the_map_has_room_before_it_is_needed(tmp_path: Path) -> None:
     environment.make_room(FIRST_MAP_BYTES)
     assert environment.map_bytes == 2 * FIRST_MAP_BYTES
     environment.close()
+
+
+def check_of_the_file_system_found(directory: Path, name: str = "#13") -> None:
+    (directory / "lost+found").mkdir(parents=True)
+    (directory / "lost+found" / name).write_bytes(b"somebody's")
+
+
+def test_what_the_file_systems_check_found_is_its_own_and_the_journal_beside_it_is_opened(tmp_path: Path) -> None:
+    Environment(tmp_path).close()
+    check_of_the_file_system_found(tmp_path)
+    with hold(tmp_path):
+        Environment(tmp_path, held=True).close()
+    Reader.open(tmp_path).close()
+    assert (tmp_path / "lost+found/#13").read_bytes() == b"somebody's"
+
+
+def test_a_new_file_systems_root_takes_a_new_journal(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    with hold(tmp_path):
+        Environment(tmp_path, held=True).close()
+    assert is_begun(tmp_path) and os.listdir(tmp_path / "lost+found") == []
+
+
+def test_where_the_journal_itself_may_have_lost_its_name_no_new_one_is_begun(tmp_path: Path) -> None:
+    assert not is_begun(tmp_path)
+    check_of_the_file_system_found(tmp_path)
+    assert is_begun(tmp_path)
+    with hold(tmp_path):
+        for opened in (lambda: Environment(tmp_path, held=True), lambda: Reader.open(tmp_path)):
+            with pytest.raises(JournalDamaged, match=r"left #13 in lost\+found, which may be it: no new one is begun"):
+                opened()
+    assert set(os.listdir(tmp_path)) == {"lost+found", "owner.lock"}
+    with pytest.raises(JournalDamaged):
+        Environment(tmp_path)
+    (tmp_path / "lost+found/#13").unlink()
+    Environment(tmp_path).close()  # it gave the directory free, and what is told to be done helps
+
+
+@pytest.mark.parametrize("made", [Path.touch, lambda path: path.symlink_to(path.parent)])
+def test_what_only_has_the_name_of_lost_and_found_is_foreign(tmp_path: Path, made: Callable[[Path], None]) -> None:
+    made(tmp_path / "lost+found")
+    with pytest.raises(ForeignDirectory, match=r"holds lost\+found"), hold(tmp_path):
+        pass

@@ -7,6 +7,7 @@ import pytest
 
 from capsuled.boot import filesystems
 from capsuled.boot.errors import StorageFailed
+from journal.environment import hold
 
 CLEAN, MENDED, LEFT, KILLED = 0, 1, 4, -9
 
@@ -28,8 +29,8 @@ class Machine:
         self.done.append(argv[0])
         return b""
 
-    def mounts(self, place: Path) -> tuple[str, ...]:
-        return asyncio.run(filesystems.mount("perm", place))
+    def mounts(self, place: Path, name: str = "perm") -> tuple[str, ...]:
+        return asyncio.run(filesystems.mount(name, place))
 
 
 @pytest.mark.parametrize("code", [CLEAN, MENDED])
@@ -58,3 +59,17 @@ def test_what_the_second_check_left_is_not_mounted(
     with pytest.raises(StorageFailed, match=said):
         machine.mounts(tmp_path / "perm")
     assert "mount" not in machine.done
+
+
+def test_what_the_check_found_stays_beside_the_journal_which_can_be_held(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = tmp_path / "lost+found"
+    found.mkdir()
+    Machine(monkeypatch, CLEAN).mounts(tmp_path, "journal")
+    assert not found.exists(), "a journal's directory is the journal's, where nothing was found"
+    found.mkdir()
+    (found / "#13").write_text("the lock, or the journal")
+    Machine(monkeypatch, MENDED).mounts(tmp_path, "journal")
+    with hold(tmp_path):
+        assert (found / "#13").exists()
