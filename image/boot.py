@@ -22,9 +22,13 @@ MODULES = (
 
 ARGUMENTS = (
     "console=tty0", "console=ttyS0,115200", "loglevel=4", "panic=10", "oops=panic", "net.ifnames=0",
+    "gpt",
 )  # fmt: skip
-"""For the kernel. A machine that panics comes back by itself; the last console is where PID 1 speaks first. They lie on
-the ESP, which no update writes: what can be set later is (files/initramfs.sh)."""
+"""For the kernel. A machine that panics comes back by itself; the last console is where PID 1 speaks first. Without
+`gpt` the table's copy at the disk's end is looked at only where the table at its beginning is whole, and no longer
+where the power went while that was written (source: the kernel's block/partitions/efi.c, `find_valid_gpt`). They lie on
+the ESP, which no update writes, so a machine keeps those that it was installed with: what can be set later is
+(files/initramfs.sh)."""
 
 
 def boot_image(kernel: Path, initramfs: Path, target: Path, epoch_s: int) -> None:

@@ -2,7 +2,8 @@
 
 A table that is written fills its disk: the last partition, which is LVM's, goes to the end. It has ids of its own, so
 that of two disks with one image on them each is told from the other. sfdisk writes the copy at the disk's end before
-the one at its beginning: whenever the power goes, one of them is whole.
+the one at its beginning: whenever the power goes, one of them is whole, and `gpt` on its command line has the kernel go
+by either (image/boot.py).
 """
 
 import uuid

@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from capsuled.boot import partitions
+from capsuled.boot.disks import SECTOR_BYTES
 from effects.slots.manifest import BadBundle
 from effects.slots.signing import kid_of, verify
 from guest.image import __main__ as guest_image
@@ -70,6 +71,20 @@ def test_the_loader_asks_the_disk_for_its_roots_id_and_can_read_its_configuratio
     (tmp_path / "grub.cfg").write_text(text)
     command("grub-script-check", tmp_path / "grub.cfg")
     assert "probe --set=root_id --part-uuid ($system)" in text and "quiet panic=10;" in text and "@" not in text
+
+
+def test_the_kernel_is_told_to_go_by_the_tables_copy_and_one_torn_while_it_is_written_has_every_partition(
+    tmp_path: Path,
+) -> None:
+    (words,) = [line.split() for line in boot.configuration(boot.ARGUMENTS).splitlines() if "/vmlinuz" in line]
+    assert "gpt" in [word.rstrip(";") for word in words]
+    table = disk.Table(16)
+    disk.write(tmp_path / "disk.raw", table, table.least_mib, "build", {})
+    written = partitions.parsed(command("sfdisk", "--json", tmp_path / "disk.raw"))
+    with (tmp_path / "disk.raw").open("r+b") as torn:  # the entries are those to come, the header is the one before
+        torn.seek(2 * SECTOR_BYTES + 16)
+        torn.write(bytes(16))
+    assert partitions.parsed(command("sfdisk", "--json", tmp_path / "disk.raw")) == written
 
 
 def test_a_disk_has_its_partitions_where_pid_1_and_the_loader_count_on_them(tmp_path: Path) -> None:
