@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from capsuled.boot.errors import StorageFailed
+from capsuled.boot.remnants import refuse_remnants
 from capsuled.processes import outcome, run
 from effects.command import how_it_ended
 
@@ -71,10 +72,13 @@ backup {{
 
 
 async def content_of(partition: str) -> str:
-    """What blkid takes it for; empty for nothing that anybody knows. Raises StorageFailed."""
+    """What blkid takes it for; empty for nothing that anybody knows, and that was read and holds no volumes. Raises
+    StorageFailed."""
     code, said = await outcome("blkid", "--probe", "--match-tag", "TYPE", "--output", "value", partition)
     if code not in (0, 2):
         raise StorageFailed(f"{partition} cannot be read: {said.strip() or how_it_ended(code)}")
+    if not said.strip():
+        await refuse_remnants(partition)
     return said.strip()
 
 
@@ -85,6 +89,7 @@ async def ensure(partition: str, kind: str) -> None:
         raise StorageFailed(f"{partition} holds {kind}, which is not a capsule's: it is left alone")
     found = await _volumes(partition) if kind else None
     if found is None:
+        await refuse_remnants(partition)  # also where blkid knows LVM's label, and LVM no group behind it
         await run("lvm", "vgcreate", "--quiet", "--yes", GROUP, partition)
     there = found or {}
     new = [name for name in (*FILE_SYSTEMS, POOL) if not there.get(name)]

@@ -34,7 +34,7 @@ async def is_installer(root: str, command_line: str, sys: Path = Path("/sys")) -
             return False
         least_bytes = (await table_of(booted)).least_bytes
     except (StorageFailed, CommandFailed, ValueError):
-        return False  # what is wrong with it is told where it is used
+        return False  # what is wrong with it is told where it is used, and nobody without a key may write over it
     deadline = asyncio.get_running_loop().time() + SETTLE_S
     while not any(one.device != booted and not problem_of(one, least_bytes) for one in disks(sys)):
         if asyncio.get_running_loop().time() > deadline:

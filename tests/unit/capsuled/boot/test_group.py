@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from capsuled.boot import group
+from capsuled.boot import group, remnants
 from capsuled.boot.errors import StorageFailed
 from capsuled.processes import CommandFailed
 
@@ -35,6 +35,11 @@ class Lvm:
         self.changes = 0
         self.kind = ""
         self.there: dict[str, Volume] | None = None
+        self.has_named = False
+
+    def beginning(self, partition: str) -> bytes:
+        """What its first MiB holds: each change of the group leaves the text before it where it lies."""
+        return b"capsule {\n" + b"logical_volumes {\n" * self.has_named
 
     async def outcome(self, *argv: str) -> tuple[int, str]:
         verb = argv[1]
@@ -80,6 +85,7 @@ class Lvm:
                 if name in there:
                     raise CommandFailed(f"{name} already exists in volume group")
                 assert "--errorwhenfull" not in words, "LVM refuses that with a pool that is made"
+                self.has_named = True
                 there[name] = Volume("thin-pool" if "thin-pool" in words and not half else "linear", words)
             case "lvremove" if not half:
                 for name in names:
@@ -103,6 +109,7 @@ def booted(monkeypatch: pytest.MonkeyPatch, disk: Lvm) -> None:
     """Switched on until no cut comes any more."""
     monkeypatch.setattr(group, "run", disk.run)
     monkeypatch.setattr(group, "outcome", disk.outcome)
+    monkeypatch.setattr(remnants, "beginning_of", disk.beginning)
     while True:
         disk.switch_on()
         try:
@@ -155,6 +162,18 @@ def test_a_tool_that_was_killed_tells_nothing_of_the_disk_and_the_disk_is_left_a
     for asked in (group.content_of(PARTITION), group.ensure(PARTITION, group.KIND)):
         with pytest.raises(StorageFailed, match="cannot be read: killed by SIGKILL"):
             asyncio.run(asked)
+
+
+@pytest.mark.parametrize("kind", ["", group.KIND])
+def test_a_group_that_had_volumes_is_not_made_anew_where_no_tool_sees_it(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = whole(monkeypatch)
+    changes = disk.changes
+    disk.kind, disk.there = kind, None
+    with pytest.raises(StorageFailed, match="its metadata is there"):
+        booted(monkeypatch, disk)
+    assert disk.changes == changes
 
 
 def test_what_is_somebody_elses_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
