@@ -137,8 +137,8 @@ class Session:
         finally:
             call.cancel()
             # Never let go of: what comes yet is not shown any more.
-            if exit_code is None and self._seen and self._screen.acquire(timeout=SCREEN_S):
-                self._terminal.undo()
+            if self._seen and self._screen.acquire(timeout=SCREEN_S):
+                self._terminal.undo(cut=exit_code is None)
         return exit_code
 
     def _begin_input(self) -> None:

@@ -75,11 +75,13 @@ class Terminal:
                 (self._modes.add if left_behind else self._modes.discard)(number)
         self._tail = text[-_TAIL_BYTES:]
 
-    def undo(self) -> None:
-        """Switch back what a program can no longer switch back itself: it was cut off."""
+    def undo(self, cut: bool) -> None:
+        """Switch back what a program left switched on: it was killed, or forgot. `cut`: its output broke off, maybe in
+        the midst of a line."""
         undone = [f"\x1b[?{number}{'h' if number == _CURSOR else 'l'}" for number in sorted(self._modes)]
-        ends_a_line = self._tail.endswith((b"\n", b"\r")) or not self._tail
+        ends_a_line = not cut or self._tail.endswith((b"\n", b"\r")) or not self._tail
         text = "".join(undone) + ("\x1b[0m" if undone else "") + ("" if ends_a_line else "\r\n")
-        with contextlib.suppress(OSError):
-            os.write(1, text.encode())
+        if text:
+            with contextlib.suppress(OSError):
+                os.write(1, text.encode())
         self._modes.clear()

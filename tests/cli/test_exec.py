@@ -218,6 +218,16 @@ def test_a_program_that_is_cut_off_does_not_leave_its_screen_behind(inside: Daem
         assert b"\x1b[?25h\x1b[?1000l\x1b[?1049l\x1b[0m" in made.screen and b"[?2004l" not in made.screen
 
 
+def test_a_program_that_is_killed_does_not_leave_its_screen_behind(inside: Daemon) -> None:
+    with window() as made:
+        opened(made, inside, "sh", "-c", r"printf '\033[?1049h\033[?25ldrawn'; kill -9 $$")
+        assert made.ends() == 137 and made.restored
+        assert made.screen.endswith(b"drawn\x1b[?25h\x1b[?1049l\x1b[0m")
+    with window() as made:
+        opened(made, inside, "sh", "-c", r"printf '\033[?1049hdrawn\033[?1049lover'; exit 143")
+        assert made.ends() == 143 and made.screen.endswith(b"over"), "what was tidied up is left as it is"
+
+
 def test_a_terminal_without_keys_leaves_ours_alone(inside: Daemon) -> None:
     with window(cols=61, rows=16) as made:
         made.run([CTL, "exec", "-t", "inside", "sh", "-c", "stty size; echo ready; sleep 100"], inside.environment)
