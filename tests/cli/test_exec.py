@@ -315,6 +315,13 @@ def test_a_client_that_vanishes_leaves_no_process(inside: Daemon, argv: tuple[st
     inside.until(lambda: count(inside, " ".join(argv)) == "0", "nothing of it is left")
 
 
+def test_what_a_command_leaves_behind_ends_with_it_but_for_what_made_a_session_of_its_own(inside: Daemon) -> None:
+    script = "sleep 6611 >/dev/null 2>&1 & setsid sleep 6622 >/dev/null 2>&1 & sleep 0.5; echo done"
+    assert inside.good("exec", "inside", "sh", "-c", script) == "done\n"
+    inside.until(lambda: count(inside, "sleep 6611") == "0", "it ended with the command")
+    assert count(inside, "sleep 6622") == "1"
+
+
 def test_the_memory_has_commands_but_no_values_and_no_bytes(inside: Daemon) -> None:
     secret = "hunter" + str(os.getpid())
     inside.ctl("exec", "-i", "-e", f"SECRET={secret}", "-u", "web", "inside", "cat", stdin=secret)
