@@ -306,8 +306,9 @@ def failure_of(error: Any, address: str, changes: bool = True) -> Failure:
             f"is {RELEASE}. `capsulectl capsule info` shows its own; start it anew from the newer one",
             FAILED,
         )
-    kind = NotLetIn if reason_of(error) and code in _NOT_LET_IN else Failure
-    return kind(_field_of(error) + (details or code.name), USAGE if reason_of(error) in _MISSAID else FAILED)
+    reason = reason_of(error)
+    kind = NotLetIn if reason and code in _NOT_LET_IN else Failure
+    return kind(_field_of(error) + (details or code.name), USAGE if reason in _MISSAID else FAILED, reason)
 
 
 def _why_deaf(socket: str) -> str:

@@ -11,14 +11,19 @@ NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 INTERRUPTED = 130
 
+NO_TIMES = "NO_TIMES"
+"""Why a capsule refuses times of a log that has none."""
+
 
 class Failure(Exception):
-    """Ends the command with `code`, after printing `message` (nothing, if empty)."""
+    """Ends the command with `code`, after printing `message` (nothing, if empty). `reason` is the capsule's word for
+    machines, where it refused."""
 
-    def __init__(self, message: str, code: int = FAILED) -> None:
+    def __init__(self, message: str, code: int = FAILED, reason: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.code = code
+        self.reason = reason
 
 
 class NotLetIn(Failure):

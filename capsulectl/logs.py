@@ -1,16 +1,16 @@
 """`capsulectl logs` and `capsulectl capsule logs`."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from queue import Queue
-from threading import Lock, Thread
+from threading import Thread
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from capsulectl.connection import Connection
-from capsulectl.errors import USAGE, Failure
+from capsulectl.errors import NO_TIMES, USAGE, Failure
+from capsulectl.log_lines import Printer, Records, stamp
 from capsulectl.options import COMMON, Common, Some, boot_number, count, not_empty, sequence_number
 from capsulectl.render import say, write_line
 from capsulectl.selecting import Labels, check_asked, targets
@@ -113,7 +113,7 @@ def logs(names: Some = (), /, *, selector: Labels = (), follow: Follow = False, 
             stream=only,
             since_unix_ns=since_ns,
             until_unix_ns=until_ns,
-            timestamps=timestamps or output == "json",
+            timestamps=timestamps or (output == "json" and not serial),
             run=run,
             previous=previous,
             source=pb.LOG_SOURCE_SERIAL if serial else pb.LOG_SOURCE_UNSPECIFIED,
@@ -124,10 +124,12 @@ def logs(names: Some = (), /, *, selector: Labels = (), follow: Follow = False, 
         else:
             printer = Printer(f"{name:<{width}} | " if named else "", timestamps)
         wrote = False
-        for chunk in _chunks(connection, connection.workloads.Logs, request, tail):
-            printer.print(chunk)
-            wrote = True
-        printer.end()
+        try:
+            for chunk in _workloads(connection, request, tail, insists=timestamps):
+                printer.print(chunk)
+                wrote = True
+        finally:
+            printer.end()  # what was held back came, however this ends
         if not wrote and not run and not previous:
             _why_empty(connection, name, common.quiet)
 
@@ -182,6 +184,20 @@ def daemon_logs(*, follow: Follow = False, tail: Tail = ALL, since: Since = "", 
             sys.stdout.buffer.flush()
 
 
+def _workloads(connection: Connection, request: Any, tail: int, *, insists: bool) -> Iterator[Any]:
+    """A workload's, with times. Only the capsule knows whose log is a console, which has none: where nobody insists on
+    them, it is asked again without."""
+    untimed = type(request)()
+    untimed.CopyFrom(request)
+    untimed.timestamps = False
+    try:
+        yield from _chunks(connection, connection.workloads.Logs, request, tail)
+    except Failure as failure:
+        if insists or failure.reason != NO_TIMES:
+            raise
+        yield from _chunks(connection, connection.workloads.Logs, untimed, tail)
+
+
 def _chunks(connection: Connection, method: Any, request: Any, tail: int) -> Iterator[Any]:
     """What was asked for. Of nothing but what comes the wire knows nothing, for there 0 is all: the last line is asked
     for, and again with those that follow it."""
@@ -219,97 +235,6 @@ def _record(chunk: Any) -> dict[str, str]:
         "source": chunk.source,
         "message": chunk.message,
     }
-
-
-class Printer:
-    """Chunks of one log to our two streams; whole lines, where something stands before each."""
-
-    _turn = Lock()
-
-    def __init__(self, prefix: str, timestamps: bool) -> None:
-        self._prefix = prefix.encode()
-        self._timestamps = timestamps
-        self._fresh = {False: True, True: True}
-
-    def print(self, chunk: Any) -> None:
-        """Print one chunk, at once. What the capsule says of missing lines is no output of the workload's."""
-        target = (sys.stderr if chunk.stderr or chunk.dropped_bytes else sys.stdout).buffer
-        if self._timestamps and not chunk.dropped_bytes:
-            lead = self._prefix + stamp(chunk.at_unix_ns, chunk.late)
-        else:
-            lead = self._prefix
-        with self._turn:
-            if not lead:
-                target.write(chunk.data)
-            else:
-                self._lines(target, lead, chunk)
-            target.flush()
-
-    def end(self) -> None:
-        """There is no more of it."""
-
-    def _lines(self, target: Any, lead: bytes, chunk: Any) -> None:
-        for line in _split(chunk.data):
-            if self._fresh[chunk.stderr]:
-                target.write(lead)
-            target.write(line)
-            self._fresh[chunk.stderr] = line.endswith(b"\n")
-
-
-class Records:
-    """Chunks of one log to JSON, an object a line of the workload's; a line that comes in pieces is put together."""
-
-    _turn = Lock()
-
-    def __init__(self, name: str, serial: bool) -> None:
-        self._name = name
-        self._serial = serial
-        self._begun: dict[bool, tuple[bytes, Any]] = {}
-
-    def print(self, chunk: Any) -> None:
-        """Print one chunk, at once. What the capsule says of missing lines is no output of the workload's."""
-        if chunk.dropped_bytes:
-            with self._turn:
-                sys.stderr.buffer.write(chunk.data)
-                sys.stderr.buffer.flush()
-            return
-        begun, before = self._begun.pop(chunk.stderr, (b"", chunk))
-        if before.run != chunk.run:  # nobody ends that line any more
-            self._write(begun, before)
-            begun = b""
-        for line in _split(begun + chunk.data):
-            if line.endswith(b"\n"):
-                self._write(line[:-1], chunk)
-            else:
-                self._begun[chunk.stderr] = line, chunk
-
-    def end(self) -> None:
-        """What was not ended is a line, too."""
-        for text, chunk in self._begun.values():
-            self._write(text, chunk)
-
-    def _write(self, text: bytes, chunk: Any) -> None:
-        record = {
-            "workload": self._name,
-            "stream": "serial" if self._serial else "stderr" if chunk.stderr else "stdout",
-            "time": stamp(chunk.at_unix_ns, late=False).decode().strip(),
-            "text": text.decode(errors="replace"),
-        }
-        with self._turn:
-            write_line(record | ({"late": True} if chunk.late else {}))
-
-
-def _split(data: bytes) -> list[bytes]:
-    """Lines by newline alone: a carriage return is a progress bar's business."""
-    return [line + b"\n" for line in data.split(b"\n")[:-1]] + [rest for rest in data.split(b"\n")[-1:] if rest]
-
-
-def stamp(at_ns: int, late: bool) -> bytes:
-    """A wall time in the operator's own time zone (RFC 3339), and a blank; `~` before one that is only the latest."""
-    local = time.localtime(at_ns // 1_000_000_000)
-    zone = time.strftime("%z", local)
-    text = f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}.{at_ns % 1_000_000_000 // 1_000_000:03d}{zone[:3]}:{zone[3:]}"
-    return f"{'~' if late else ''}{text} ".encode()
 
 
 def _moment(text: str, option: str) -> int:

@@ -4,12 +4,14 @@ The methods are taken from the connection once; the connection itself is not kep
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from capsule.v1 import capsule_pb2, history_pb2, machine_pb2, volume_pb2, workload_pb2
 from capsulectl.connection import UNARY_S, Connection, failures, metadata
+from capsulectl.errors import NO_TIMES, Failure
 from capsulectl.heads import told_in
+from capsulectl.log_lines import Lines
 from capsulectl.moments import moment
 from capsulectl.ui import shapes
 from capsulectl.ui.shapes import Data
@@ -52,6 +54,43 @@ class Followed:
     def cancel(self) -> None:
         """Nothing more comes."""
         self._call.cancel()
+
+
+class Log:
+    """A workload's log, with times; that of a console, which has none, without. Either in whole lines."""
+
+    def __init__(self, timed: Followed, untimed: Callable[[], Followed]) -> None:
+        self._call = timed
+        self._untimed = untimed
+        self._turn = threading.Lock()
+        self._over = False
+
+    def __iter__(self) -> Iterator[Any]:
+        """Raises Failure."""
+        try:
+            yield from self._call
+            return
+        except Failure as failure:
+            if failure.reason != NO_TIMES:
+                raise
+        with self._turn:
+            if self._over:  # cancelled between the two: nobody would cancel the second
+                return
+            self._call = self._untimed()
+        lines = Lines()
+        for chunk in self._call:
+            yield from (_of(line, of) for line, of in lines.of(chunk))
+        yield from (_of(line, of) for line, of in lines.end())
+
+    def cancel(self) -> None:
+        """Nothing more comes."""
+        with self._turn:
+            self._over = True
+            self._call.cancel()
+
+
+def _of(line: bytes, chunk: Any) -> Any:
+    return workload_pb2.WorkloadLogChunk(data=line + b"\n", stderr=chunk.stderr, run=chunk.run)
 
 
 class Reads:
@@ -137,7 +176,7 @@ class Reads:
         """Why a workload or a volume was as it was after an entry; 0: is as it is."""
         return shapes.why(self._ask("why", history_pb2.WhyRequest(name=name, at=history_pb2.Moment(seq=at))))
 
-    def logs(self, name: str, lines: int, run: int = 0, until_ms: int = 0) -> Followed:
+    def logs(self, name: str, lines: int, run: int = 0, until_ms: int = 0) -> Log:
         """What a workload wrote last, and goes on to write; or what a run of it wrote up to a moment."""
         request = workload_pb2.WorkloadLogsRequest(
             name=name,
@@ -147,4 +186,7 @@ class Reads:
             follow=not until_ms,
             timestamps=True,
         )
-        return self._follow("logs", request)
+        untimed = workload_pb2.WorkloadLogsRequest()
+        untimed.CopyFrom(request)
+        untimed.timestamps = False
+        return Log(self._follow("logs", request), lambda: self._follow("logs", untimed))

@@ -13,7 +13,7 @@ from capsulectl.app import app
 from capsulectl.errors import Failure
 from capsulectl.field_names import OUTPUT_ONLY, short_name
 from capsulectl.fields import FIELDS
-from capsulectl.logs import Printer, stamp
+from capsulectl.log_lines import Printer, stamp
 from capsulectl.manifests import VolumeManifest, load
 from capsulectl.schema import json_schema
 from tests.support.daemon import CTL

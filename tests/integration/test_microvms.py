@@ -95,6 +95,10 @@ def test_a_kernel_of_the_operators_that_panics_says_so(capsule: Daemon) -> None:
     (end,) = (event["body"] for event in capsule.history("own", "--type", "workload.exited"))
     assert end["fault"] == "panic" and "VFS: Unable to mount root fs" in end["fault_text"]
     assert "Kernel panic" in capsule.good("logs", "own", "--serial")
+    for arguments in (("own",), ("own", "--serial")):
+        told = [json.loads(line) for line in capsule.good("logs", *arguments, "-o", "json").splitlines()]
+        assert any("Kernel panic" in one["text"] for one in told) and not any("time" in one for one in told)
+        assert "ask for a tail" in capsule.ctl("logs", *arguments, "-t").stderr
     capsule.good("delete", "own", "--yes")
 
 

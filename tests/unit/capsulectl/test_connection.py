@@ -10,7 +10,7 @@ import pytest
 
 from capsulectl import connection
 from capsulectl.connection import failure_of
-from capsulectl.errors import NotLetIn
+from capsulectl.errors import NO_TIMES, NotLetIn
 from capsulectl.handshake import sentence
 
 
@@ -44,6 +44,12 @@ def test_a_call_that_broke_off_may_have_been_done(details: str, may_be_done: boo
 def test_a_read_that_broke_off_changed_nothing() -> None:
     told = failure_of(Broken("Socket closed"), "unix:/nonexistent", changes=False).message
     assert "the connection broke off; " in told and "history" not in told
+
+
+def test_a_refusal_keeps_the_capsules_word_for_machines() -> None:
+    refused = Broken("ask for a tail", grpc.StatusCode.INVALID_ARGUMENT, (("capsule-reason", "NO_TIMES"),))
+    assert failure_of(refused, "unix:/x").reason == NO_TIMES
+    assert failure_of(Broken("Socket closed"), "unix:/nonexistent").reason == ""
 
 
 def _closed(path: Path) -> str:

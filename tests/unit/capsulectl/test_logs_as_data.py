@@ -5,7 +5,7 @@ import json
 import pytest
 
 from capsule.v1 import workload_pb2 as pb
-from capsulectl.logs import Records
+from capsulectl.log_lines import LINE_BYTES, Records
 
 AT_NS = 1_700_000_000_250_000_000
 
@@ -45,3 +45,23 @@ def test_what_is_no_text_or_moves_the_cursor_is_json_still(capsys: pytest.Captur
 def test_a_time_that_is_only_the_latest_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     Records("web", False).print(chunk(b"found\n", late=True))
     assert json.loads(capsys.readouterr().out)["late"] is True
+
+
+def test_a_line_whose_time_nobody_noted_has_none(capsys: pytest.CaptureFixture[str]) -> None:
+    Records("vm", True).print(pb.WorkloadLogChunk(data=b"boots\n"))
+    assert json.loads(capsys.readouterr().out) == {"workload": "vm", "stream": "serial", "text": "boots"}
+
+
+def test_behind_what_is_missing_another_object_begins(capsys: pytest.CaptureFixture[str]) -> None:
+    gap = chunk(b"[capsule] 7 bytes are gone\n", dropped_bytes=7)
+    assert told(capsys, chunk(b"its front"), gap, chunk(b"whole\n")) == [["stdout", "its front"], ["stdout", "whole"]]
+
+
+def test_a_line_without_an_end_is_told_in_pieces(capsys: pytest.CaptureFixture[str]) -> None:
+    records = Records("web", False)
+    records.print(chunk(b"x" * LINE_BYTES))
+    assert capsys.readouterr().out == ""
+    records.print(chunk(b"yy"))
+    assert len(json.loads(capsys.readouterr().out)["text"]) == LINE_BYTES
+    records.end()
+    assert json.loads(capsys.readouterr().out)["text"] == "yy"

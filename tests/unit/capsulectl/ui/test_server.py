@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from capsulectl.errors import Failure
+from capsulectl.errors import NO_TIMES, Failure
 from capsulectl.ui.pages import PAGES
 from capsulectl.ui.reads import METHODS, Reads
 from capsulectl.ui.server import ANSWERS, HEADERS, STREAMS, Server
@@ -220,6 +220,42 @@ def test_a_log_is_told_line_by_line_without_colours_and_ends(server: Server, mac
     assert told["lines"][1]["text"].startswith("<img") and told["lines"][1]["text"].isprintable()
     name, request = machine.asked[-1]
     assert name == "WorkloadService/Logs" and (request.run, request.follow) == (3, False)
+
+
+def test_a_console_has_no_times_and_is_told_without_by_whole_lines(machine: Machine) -> None:
+    from capsule.v1 import workload_pb2
+
+    parts = [workload_pb2.WorkloadLogChunk(data=data, run=1) for data in (b"Lin", b"ux\nlogin: ")]
+    machine.streams = [Streamed(Failure("no times", reason=NO_TIMES)), Streamed(*parts, None)]
+    lines = list(Reads(machine).logs("own", 5))  # type: ignore[arg-type]
+    assert [(one.at_unix_ns, one.data) for one in lines] == [(0, b"Linux\n"), (0, b"login: \n")]
+    (_, first), (_, again) = machine.asked
+    assert first.timestamps and not again.timestamps and again.follow and again.tail_lines == first.tail_lines == 5
+
+
+def test_any_other_refusal_of_a_log_is_told_and_not_asked_again(server: Server, machine: Machine) -> None:
+    machine.streams = [Streamed(Failure("no workload web", reason="NO_SUCH_WORKLOAD"))]
+    assert Asked(server, "follow/log?name=web").news(1) == [("end", {"why": "no workload web"})]
+    assert len(machine.asked) == 1
+
+
+def test_a_log_that_is_cancelled_before_it_is_asked_for_again_stays_cancelled(machine: Machine) -> None:
+    machine.streams = [Streamed(Failure("no times", reason=NO_TIMES)), Streamed()]
+    log = Reads(machine).logs("own", 5)  # type: ignore[arg-type]
+    log.cancel()
+    assert list(log) == [] and len(machine.asked) == 1
+
+
+def test_a_console_that_is_cancelled_ends(machine: Machine) -> None:
+    from capsule.v1 import workload_pb2
+
+    console = Streamed(workload_pb2.WorkloadLogChunk(data=b"Linux\n"))
+    machine.streams = [Streamed(Failure("no times", reason=NO_TIMES)), console]
+    log = Reads(machine).logs("own", 5)  # type: ignore[arg-type]
+    lines = iter(log)
+    assert next(lines).data == b"Linux\n"
+    log.cancel()
+    assert list(lines) == [] and console.cancelled
 
 
 def test_an_entry_is_bad_by_the_rule_of_the_history(server: Server, machine: Machine) -> None:
