@@ -52,7 +52,7 @@ function goesOn({ phase }) {
 
 function add({ left, lines }) {
   const atEnd = body.scrollHeight - body.scrollTop - body.clientHeight < 40;
-  const made = lines.map((line) => el("p", { "data-err": line.err, "data-gap": line.gap }, el("time", {}, timeText(line.at)), el("span", {}, line.text)));
+  const made = lines.map((line) => el("p", { "data-err": line.err, "data-gap": line.gap }, el("time", {}, line.at ? timeText(line.at) : ""), el("span", {}, line.text)));
   if (left) made.unshift(el("p", { "data-gap": true }, el("span", {}, `${left} lines came too fast to be shown`)));
   body.append(...made);
   while (body.childElementCount > KEPT) body.firstChild.remove();
