@@ -53,7 +53,7 @@ from capsuled.startup import ClosedLog, Memory, open_memory, open_side_log
 from capsuled.state_disk import BY_A_REBOOT, BY_HAND, StateDisk
 from capsuled.tls import Certificate, load_or_make_certificate
 from capsuled.updates.beside import engine_beside, entries_behind, numbered_apart
-from capsuled.updates.fitting import Fitted, begin_beside, fit, try_out
+from capsuled.updates.fitting import Fitted, begin_beside, fit, loader_of, tried, try_out
 from capsuled.updates.noted import stands_in
 from capsuled.updates.runtime_files import Settled, before_the_runtime
 from capsuled.volume_watch import VolumeWatch
@@ -104,7 +104,8 @@ async def run(
     paths = paths_under(layout.containerd, layout.run)
     settled = Settled()
     if system is not None:
-        settled = before_the_runtime(paths.root, layout.updates, system.slot, system.booted.update)
+        on_trial = await tried(system.booted, loader_of(system.root))
+        settled = before_the_runtime(paths.root, layout.updates, system.slot, on_trial)
         system.notes += filter(None, (settled.said,))
     runtime = partial(keep_containerd, paths, log_file.with_name("containerd.log"), core_limit=settings.core_limit)
     background = asyncio.ensure_future(runtime() if settled.starts else asyncio.sleep(0))

@@ -69,7 +69,7 @@ def reconcile(
     first = machine.boot is None or machine.boot.boot != boot or not machine.slots.active
     here = not first and tried is not None and tried.boot == boot
     confirmed = here and tried is not None and tried.phase is UpdatePhase.CONFIRMED
-    if booted.update and not confirmed and not _boots_by_itself(booted, loader):
+    if booted.update and not confirmed and not boots_by_itself(booted, loader):
         return _on_trial(tried, booted, loader, release, kernel, first, here)
     default = _default(booted, loader)
     started = (BootStarted(booted.slot, default, release, kernel, tried=loader.tried),) if first else ()
@@ -88,7 +88,7 @@ def reconcile(
     )
 
 
-def _boots_by_itself(booted: Booted, loader: Variables) -> bool:
+def boots_by_itself(booted: Booted, loader: Variables) -> bool:
     """What was on trial as this boot began is the loader's default by now: there is nothing to go back to, whatever the
     journal knows of it. Its end may be lost, or it may be another machine's."""
     return loader.readable and loader.default_slot == booted.slot

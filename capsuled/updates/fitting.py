@@ -22,6 +22,7 @@ from capsuled.updates import level
 from capsuled.updates.at_boot import Standing, look, settle
 from capsuled.updates.beside import NOTED
 from capsuled.updates.kept_volumes import forget
+from capsuled.updates.runtime_files import forget as forget_records
 from capsuled.updates.switching import Switch
 from capsuled.updates.trial import Trial
 from capsuled.updates.updates import Updates
@@ -41,7 +42,7 @@ from projections.update_health import Facts
 from projections.update_intents import Level
 from projections.update_intents import System as Build
 from projections.update_reconcile import Booted as Told
-from projections.update_reconcile import Reconciled, reconcile
+from projections.update_reconcile import Reconciled, boots_by_itself, reconcile
 from projections.updates import unconfirmed
 
 ANSWERED_S = 30.0
@@ -69,6 +70,20 @@ def running(release: str, built_s: float) -> Build:
     return Build(version, commit, int(built_s) if built_s < 1 << 40 else 0)
 
 
+def loader_of(root: str) -> BootLoader:
+    """That of the disk which the system booted from."""
+    return GrubLoader(Path(partition_of(root, ESP)))
+
+
+async def tried(booted: Booted, loader: BootLoader) -> int:
+    """The update whose system runs on trial; 0 where it is here to stay: also in the boot that was its trial, in which
+    a daemon is started again once it was confirmed. The boot loader's word, for the journal is not open yet."""
+    if not booted.update:
+        return 0
+    variables, _ = await look(loader)
+    return 0 if boots_by_itself(_told(booted), variables) else booted.update
+
+
 def fit(
     system: System,
     engine: Engine,
@@ -81,7 +96,7 @@ def fit(
 ) -> Fitted:
     """For a machine that booted from its own disk."""
     root = system.root
-    loader = GrubLoader(Path(partition_of(root, ESP)))
+    loader = loader_of(root)
     slots = Partitions(_places(root), AREA_BYTES)
     build = running(system.release, system.built_s)
     switch = Switch(engine, loader)
@@ -196,10 +211,16 @@ async def try_out(
     def go_back() -> None:
         system.link.say("reboot")
 
+    stayed = False
+
     def stays() -> None:
+        nonlocal stayed
+        stayed = True
         system.link.say("confirmed")
 
     await Trial(fitted.engine, fitted.switch, clock, facts, system.keeper, go_back, stays).run()
+    if stayed:
+        await asyncio.to_thread(forget_records, layout.updates, system.booted.update)
     await _forget(fitted, engine, layout, side_log)
 
 

@@ -2,7 +2,9 @@
 back when the machine is in the system before again. Its content and its layers stay where they are.
 
 What a trial brought into the image cache is thereby unknown afterwards: the first look tells of it, and it is fetched
-again when it is needed. A copy is whole when its file `slot` is there, which names the slot that was tried.
+again when it is needed. A copy is whole when its file `slot` is there, which names the slot that was tried. It is
+forgotten once that system is confirmed: months later the other slot may run because the default could not be loaded,
+and all that containerd has come to know since would be lost with it.
 """
 
 import contextlib
@@ -29,8 +31,8 @@ class Settled(msgspec.Struct, frozen=True):
 
 def before_the_runtime(root: Path, kept: Path, slot: str, update: int) -> Settled:
     """To be called before containerd is started. `root` is its own directory, `kept` where copies lie; `update` is the
-    one whose system in `slot` is tried, 0 where it is here to stay. Raises OSError where a trial's copy cannot be made:
-    such a system is not to be tried.
+    one whose system in `slot` is tried, 0 where it is here to stay, also if it was confirmed earlier in this boot.
+    Raises OSError where a trial's copy cannot be made: such a system is not to be tried.
 
     What cannot be put back leaves containerd's records as they are, and its copy is forgotten: in a later life of the
     daemon containers run that the copy does not know. Where it cannot be forgotten either, or only one of the records
@@ -59,13 +61,18 @@ def before_the_runtime(root: Path, kept: Path, slot: str, update: int) -> Settle
     return settled
 
 
+def forget(kept: Path, update: int) -> None:
+    """The system of that update is here to stay, by the boot loader's word: nothing is to be put back any more. What
+    cannot go now, or had not gone when the power went, goes with the next start in the same slot. Blocking."""
+    place = kept / str(update)
+    if place.is_dir():
+        _stayed(place)
+
+
 def _settle(place: Path, root: Path, slot: str) -> str:
     """What an operator is to be told of it. Raises OSError where it may be put back later, or was in part."""
     if not _went_back(place, slot):
-        try:
-            _forget(place)
-        except OSError as error:
-            log.warning("%s stays: %s", place, _reason(error))
+        _stayed(place)
         return ""
     said = ""
     try:
@@ -80,6 +87,13 @@ def _settle(place: Path, root: Path, slot: str) -> str:
         _into_place(beside, root)
     _forget(place)
     return said
+
+
+def _stayed(place: Path) -> None:
+    try:
+        _forget(place)
+    except OSError as error:
+        log.warning("%s stays until the next start: %s", place, _reason(error))
 
 
 def _went_back(place: Path, slot: str) -> bool:
