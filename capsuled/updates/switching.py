@@ -6,6 +6,7 @@ while another is under way is done behind it.
 """
 
 import asyncio
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -51,6 +52,8 @@ class Switch:
                 )
             )
         except (LoaderFailed, JournalError) as error:
+            with suppress(LoaderFailed):
+                await self._take_back()  # it may stand on the disk all the same
             disarmed = UpdateDisarmed(update.uid, "write-failed", str(error))
             engine.record((disarmed,), cause=cause, vital=True, actor=SYSTEM)
             await engine.durable()
@@ -60,13 +63,14 @@ class Switch:
 
     async def hold(self, slot: str) -> bool:
         """What runs is what boots by itself, before the slot beside it is written: also where the boot loader booted it
-        only because its default could not be loaded. Whether that had to be changed. Raises LoaderFailed."""
+        only because its default could not be loaded. Nor is anything booted once any more: an arming that was told to
+        have failed may stand on the disk. Whether the default had to be changed. Raises LoaderFailed."""
         async with self._one_at_a_time:
             state = await self._loader.read()
-            if state.default_slot == slot:
-                return False
-            await self._loader.write(replace(state, default_slot=_slot(slot), next_slot=None))
-            return True
+            changed = state.default_slot != slot
+            if changed or state.next_slot is not None:
+                await self._loader.write(replace(state, default_slot=_slot(slot), next_slot=None))
+            return changed
 
     async def take_back(self) -> None:
         """Nothing is booted once any more. Raises LoaderFailed."""

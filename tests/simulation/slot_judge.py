@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 from capsuled.engine import Engine
 from capsuled.updates.noted import known
 from effects.slots.protocol import Slot
-from journal.events import UpdateArming, UpdateBegun, UpdateConfirmed, UpdateConfirming, UpdateReturning
+from journal.events import (
+    UpdateArming,
+    UpdateBegun,
+    UpdateConfirmed,
+    UpdateConfirming,
+    UpdateDisarmed,
+    UpdateReturning,
+)
 from projections.update_reconcile import Booted, Reconciled
 
 if TYPE_CHECKING:
@@ -33,6 +40,8 @@ def judge_choice(box: "Box", slot: Slot, default: Slot, update: int) -> None:
     assert not update or update in {event.uid for event in told if isinstance(event, UpdateArming)}, (
         f"update {update} is on trial without a durable word of it"
     )
+    dropped = {event.uid for event in told if isinstance(event, UpdateDisarmed) and event.reason == "write-failed"}
+    assert update not in dropped, f"update {update} was told to be dropped, and is booted"
     backs = {
         event.uid or header.seq
         for header, event in box.stored
@@ -44,6 +53,13 @@ def judge_choice(box: "Box", slot: Slot, default: Slot, update: int) -> None:
     last = next((one for one in reversed(told) if isinstance(one, UpdateBegun | UpdateConfirmed)), None)
     if isinstance(last, UpdateConfirmed) and not box.damaged:
         assert default == last.slot, f"{last.slot} was told to be here to stay, and {default} boots"
+
+
+def judge_writing(box: "Box") -> None:
+    """Right before a slot is written: it is the one beside what runs, and nothing but what runs would be booted."""
+    state = box.disk.state
+    assert state.next_slot is None, f"{state.next_slot} is written, and would be booted once"
+    assert state.default_slot == box.boots[-1][0], f"{state.default_slot} is written, and boots by itself"
 
 
 def judge_told(box: "Box", engine: Engine, remembers: bool, booted: Booted, found: Reconciled) -> None:

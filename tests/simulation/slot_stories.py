@@ -47,7 +47,7 @@ def told(seed: int) -> Box:
 
 async def _lived(seed: int) -> Box:
     chance, firmware = Random(seed), Random(f"the firmware of {seed}")
-    loader = Random(f"the loader of {seed}")
+    loader, arming = Random(f"the loader of {seed}"), Random(f"the arming of {seed}")
     box = Box()
     if chance.random() < 0.4:
         for life in FREEZING:
@@ -74,6 +74,7 @@ async def _lived(seed: int) -> Box:
                 mute=firmware.random() < 0.15,
                 unread=firmware.random() < 0.1,
                 damaged=firmware.random() < 0.08,
+                unsure=arming.choice(UNSURE),
                 options=options,
             )
         )

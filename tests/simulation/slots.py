@@ -55,8 +55,8 @@ from projections.update_reconcile import Booted, reconcile
 from projections.update_words import UpdateEvent
 from projections.updates import unconfirmed
 from projections.volumes import due_snapshot
-from tests.simulation.slot_judge import is_whole, judge_choice, judge_guessed, judge_told
-from tests.simulation.unsure import Unsure, UnsureLoader
+from tests.simulation.slot_judge import is_whole, judge_choice, judge_guessed, judge_told, judge_writing
+from tests.simulation.unsure import Unsure, UnsureLoader, arms, confirms
 from tests.support.bundles import Bundle, arriving
 from tests.support.clock import HandClock
 
@@ -194,6 +194,8 @@ class Box:
         self.trail.append(point)
         if self.steps == self.cut_at:
             raise Cut(point)
+        if point == "slot.write":
+            judge_writing(self)
 
     @property
     def machine(self) -> Machine:
@@ -251,7 +253,7 @@ class Box:
         beside = frozen or life.closed
         engine = self._engine(clock, booted.slot, frozen, life.closed)
         recovered = ReadIn() if beside else await read_in(engine, self.side_log, self._stands)
-        loader = UnsureLoader(self.disk, self.step, booted.slot, life.unsure if booted.update else "")
+        loader = UnsureLoader(self.disk, self.step, confirms(booted.slot) if booted.update else arms, life.unsure)
         switch = Switch(engine, loader)
         ended = asyncio.Event()
         running = System("0.0.1", "aaa", 1) if behaviour.encode() == FIRST else System("0.0.2", "bbb", 2)

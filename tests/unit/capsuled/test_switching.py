@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from capsuled.updates.receiving import Options
 from capsuled.updates.switching import Switch
 from capsuled.updates.updates import Back, Updates
 from effects.slots.bundle import BundleStream
-from effects.slots.protocol import Room
+from effects.slots.protocol import LoaderFailed, Room
 from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
 from journal.entry import Actor
 from journal.events import (
@@ -144,6 +144,45 @@ def test_a_push_that_is_cut_while_the_default_is_changed_tells_what_boots_by_its
             await pushing
         (failed,) = [event for event in box.log.told if isinstance(event, UpdateStagingFailed)]
         assert failed.default_slot == box.engine.machine.slots.default == "slot_a"
+
+    played(standing, act)
+
+
+class Failing(asyncio.Event):
+    """The disk has it by then, and says once that it took nothing."""
+
+    async def wait(self) -> Literal[True]:
+        if not self.is_set():
+            self.set()
+            raise LoaderFailed("the disk says that it took nothing")
+        return True
+
+
+@pytest.mark.parametrize("story", [standing, confirmed], ids=["a push", "a rollback"])
+def test_an_arming_that_failed_behind_its_write_is_taken_back_before_it_is_told_to_be_off(
+    story: Callable[[], Story],
+) -> None:
+    async def act(box: Box) -> None:
+        box.at["loader.written"] = Failing()
+        with pytest.raises(LoaderFailed, match="took nothing"):
+            await (box.push() if story is standing else box.back())
+        assert box.disk.state.next_slot is None, "the next boot would be one that was told to be off"
+        assert box.phase is UpdatePhase.DROPPED and box.log.of(UpdateArmed, UpdateDisarmed) == [UpdateDisarmed]
+
+    played(story, act)
+
+
+def test_a_slot_that_the_boot_loader_would_boot_once_is_not_written_before_that_is_taken_back() -> None:
+    async def act(box: Box) -> None:
+        box.disk.state = replace(box.disk.state, next_slot="slot_b")  # it could not be taken back
+        box.at["slot.write"] = asyncio.Event()
+        pushing = box.push()
+        await until(lambda: box.disk.state.next_slot is None)
+        pushing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await pushing
+        (failed,) = [event for event in box.log.told if isinstance(event, UpdateStagingFailed)]
+        assert failed.default_slot == "", "the default is as it was"
 
     played(standing, act)
 
