@@ -41,7 +41,7 @@ class Sealer(Protocol):
 
     def kept(self, values: Sequence[str], names: Set[str] = frozenset()) -> AbstractAsyncContextManager[frozenset[str]]:
         """Inside, `values` are durable, and they and what is kept under `names` stay; it gives those of `names` under
-        which nothing is kept. Raises DriverError."""
+        which nothing is kept that can be opened. Raises DriverError."""
         ...
 
 
@@ -56,7 +56,7 @@ class Resolved:
 
     @asynccontextmanager
     async def keep(self) -> AsyncIterator[Refusal | None]:
-        """Seal what was given; what is only named must still be there. See Engine.call."""
+        """Seal what was given; what is only named must still be there, and open. See Engine.call."""
         given = {self._vault.name_of(value) for value in self._values}
         variables = [(declared, one) for declared in self.intent.workloads for one in declared.spec.env]
         async with self._vault.kept(self._values, {one.sealed for _, one in variables} - given) as gone:
@@ -215,7 +215,7 @@ class Resolver:
 def _unknown(workload: str, variable: str) -> Refusal:
     words = (
         f"{workload} has no such sealed value to keep: apply it with the value itself. Sealed values go with the "
-        "workload when it is deleted, and with its older revisions"
+        "workload when it is deleted, and with its older revisions; one that cannot be opened any more is none"
     )
     return invalid("UNKNOWN_SEALED_VALUE", words, f"container.env.{variable}")
 

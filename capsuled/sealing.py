@@ -2,6 +2,10 @@
 
 The hash is keyed with the machine's key, so that nobody who has the journal can test a guess; equal values have equal
 hashes, so that applying the same manifest again changes nothing. The file is durable before the event that names it.
+
+A file that is there and does not open (a disk that lost it, another machine key) counts as none wherever values are
+given or named by a call: so giving the value again mends it. A call has a handful of them. Nobody looks at the
+thousands of others, at a start neither: who needs one of those finds out.
 """
 
 import asyncio
@@ -69,7 +73,7 @@ class Vault:
     @asynccontextmanager
     async def kept(self, values: Sequence[str], names: Set[str] = frozenset()) -> AsyncIterator[frozenset[str]]:
         """Inside, `values` are on the disk, and no sweep takes them or what is kept under `names`; those of the latter
-        that are not there are what it gives. Afterwards they stay as long as something names them.
+        that are not there, or do not open, are what it gives. Afterwards they stay as long as something names them.
 
         Raises NoSpace, SealFailed.
         """
@@ -87,13 +91,14 @@ class Vault:
 
     def _kept(self, values: Sequence[str], names: Set[str]) -> frozenset[str]:
         self.seal(values)
-        return frozenset(name for name in names if not self._has(name))
+        return frozenset(name for name in names if not self._opens(name))
 
     def seal(self, values: Sequence[str]) -> list[str]:
-        """Keep the values and return their names. Blocking. Raises NoSpace, SealFailed."""
+        """Keep the values and return their names. What is kept of one already stays where it opens, and is replaced
+        where it does not. Blocking. Raises NoSpace, SealFailed."""
         named = {self.name_of(value): value for value in values}
         try:
-            if new := {name: self._sealed(name, value) for name, value in named.items() if not self._has(name)}:
+            if new := {name: self._sealed(name, value) for name, value in named.items() if not self._opens(name)}:
                 self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
                 write_all_durably(self._directory, new)
         except OSError as error:
@@ -104,8 +109,12 @@ class Vault:
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, value.encode(), name.encode())
 
-    def _has(self, name: str) -> bool:
-        return (self._directory / name).exists()
+    def _opens(self, name: str) -> bool:
+        try:
+            self.open(name)
+        except SealBroken:
+            return False
+        return True
 
     def open(self, name: str) -> str:
         """The value behind a name. Raises SealBroken."""

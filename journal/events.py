@@ -698,7 +698,7 @@ class SecretCreated(Event, frozen=True, omit_defaults=True, tag="secret.created"
 
 
 class SecretRotated(Event, frozen=True, omit_defaults=True, tag="secret.rotated"):
-    """A secret has another value, its `version`-th."""
+    """A secret has another value, its `version`-th; or `again` the one that it had, which could not be opened."""
 
     name: str
     uid: int
@@ -706,6 +706,7 @@ class SecretRotated(Event, frozen=True, omit_defaults=True, tag="secret.rotated"
     sealed: str
     size_bytes: int = 0
     text: bool = False
+    again: bool = False
 
 
 class SecretRevealed(Event, frozen=True, omit_defaults=True, tag="secret.revealed"):

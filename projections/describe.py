@@ -243,6 +243,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"nothing is known of the registry {event.host} any more"
         case SecretCreated():
             return f"secret {event.name} has a value of {bytes_text(event.size_bytes)}"
+        case SecretRotated(again=True):
+            return f"version {event.version} of secret {event.name} was given again, for it could not be opened"
         case SecretRotated():
             return f"secret {event.name} has another value, version {event.version}, {bytes_text(event.size_bytes)}"
         case SecretRevealed():

@@ -14,7 +14,7 @@ from journal.events import (
 from projections.intents import CreateSecret, RemoveSecret, RevealEnv, RevealSecret, RotateSecret, SecretIntent
 from projections.refusals import Refusal, conflict, invalid, missing, no_workload, refused
 from projections.rules import NAME, bad_name
-from projections.secrets import env_users, names_in, users_of
+from projections.secrets import SEAL_BROKEN, env_users, names_in, users_of
 from projections.state import Machine, Secret
 
 VALUE_BYTES_MAX = 512 << 10
@@ -32,7 +32,7 @@ def admit_secret(machine: Machine, call: SecretIntent) -> tuple[Event, ...] | Re
     match call:
         case RotateSecret():
             if call.sealed == secret.sealed:
-                return ()
+                return _again(machine, secret)
             if not call.text and (users := env_users(machine, secret.name)):
                 return _no_variable(secret.name, users)
             rotated = SecretRotated(
@@ -74,6 +74,17 @@ def check_secrets(machine: Machine, item: AppliedWorkload) -> Refusal | None:
         if file.secret not in machine.secrets:
             return no_secret(machine, file.secret, f"container.secrets[{number}].secret", code="FAILED_PRECONDITION")
     return None
+
+
+def _again(machine: Machine, secret: Secret) -> tuple[Event, ...]:
+    """The same value is news only to who could not open what was kept of it, which is whole again by now."""
+    troubles = (machine.workloads[user].trouble for user in users_of(machine, secret.name))
+    if not any(trouble is not None and trouble.reason == SEAL_BROKEN for trouble in troubles):
+        return ()
+    again = SecretRotated(
+        secret.name, secret.uid, secret.version, secret.sealed, secret.size_bytes, text=secret.text, again=True
+    )
+    return (again,)
 
 
 def _remove(machine: Machine, secret: Secret) -> tuple[Event, ...] | Refusal:

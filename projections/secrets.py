@@ -9,6 +9,9 @@ from projections.handlers import Handlers
 from projections.phases import LIVE, RunPhase
 from projections.state import Machine, Run, Secret, Workload
 
+SEAL_BROKEN = "SEAL_BROKEN"
+"""Why an effect failed for which a sealed value was to be opened: it waits for somebody to give that again."""
+
 
 def names_in(spec: ContainerSpec) -> frozenset[str]:
     """The secrets that a spec names."""
@@ -94,9 +97,13 @@ def _mine(machine: Machine, name: str, uid: int) -> Secret | None:
 
 
 def rotated(machine: Machine, header: Header, event: SecretRotated) -> None:
-    """From now on the name stands for another value."""
+    """From now on the name stands for another value; or, given `again`, the same can be opened again."""
     secret = _mine(machine, event.name, event.uid)
     if secret is None:
+        return
+    if event.again:
+        for name in users_of(machine, event.name):
+            machine.workloads[name] = _relieved(machine.workloads[name])
         return
     machine.desired_seq = header.seq
     machine.secrets[event.name] = replace(
@@ -115,14 +122,19 @@ def rotated(machine: Machine, header: Header, event: SecretRotated) -> None:
 def _rotated_for(workload: Workload, secret: str) -> Workload:
     """A run that has the former value in its environment keeps it, which is remembered. One that is about to begin
     begins anew: nobody could say which of the two it has. Whoever failed to start may have failed for the value."""
-    run, trouble = workload.run, workload.trouble
-    if trouble is not None and trouble.effect in ("StartRun", "EnsureSecretFiles"):
-        workload = replace(workload, trouble=None, hold=None, hold_until_wall=0)
+    run, workload = workload.run, _relieved(workload)
     if run is None or run.phase not in LIVE or secret not in (one.secret for one in spec_of(workload, run).secret_env):
         return workload
     if run.phase is RunPhase.STARTING:
         return replace(workload, superseded=run.number)
     return replace(workload, run=replace(run, outdated=tuple(sorted({*run.outdated, secret}))))
+
+
+def _relieved(workload: Workload) -> Workload:
+    trouble = workload.trouble
+    if trouble is None or trouble.effect not in ("StartRun", "EnsureSecretFiles"):
+        return workload
+    return replace(workload, trouble=None, hold=None, hold_until_wall=0)
 
 
 def removed(machine: Machine, header: Header, event: SecretRemoved) -> None:

@@ -1,6 +1,8 @@
 """Sealed values: kept whole or not at all, opened by this machine's key alone, and named so that nothing can be guessed."""
 
+import asyncio
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,40 @@ def test_a_value_that_is_gone_altered_or_another_machines_says_what_to_do(tmp_pa
         with pytest.raises(SealBroken, match="cannot be opened") as caught:
             vault.open(name)
         assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [lambda content: b"", lambda content: content[:-1] + bytes((content[-1] ^ 1,))],
+    ids=["cut to nothing", "a bit flipped"],
+)
+def test_a_value_that_is_there_and_does_not_open_is_kept_when_it_is_given_again(
+    tmp_path: Path, broken: Callable[[bytes], bytes]
+) -> None:
+    vault = Vault(tmp_path, KEY)
+    name, other = vault.seal([SECRET, "other"])
+    (tmp_path / name).write_bytes(broken((tmp_path / name).read_bytes()))
+    untouched = (tmp_path / other).stat()
+
+    async def given_again() -> tuple[frozenset[str], frozenset[str]]:
+        async with vault.kept((), {name, other}) as before, vault.kept((SECRET, "other"), {name}) as after:
+            return before, after
+
+    before, after = asyncio.run(given_again())
+    assert before == {name} and not after and vault.open(name) == SECRET
+    assert (tmp_path / other).stat() == untouched, "what opens is not written anew"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, other])
+
+
+def test_all_values_can_be_given_again_where_the_machine_key_is_another_under_their_former_names(
+    tmp_path: Path,
+) -> None:
+    former = Vault(tmp_path, KEY)
+    (name,) = former.seal([SECRET])
+    anew = Vault(tmp_path, bytes(32), former.naming_key)
+    with pytest.raises(SealBroken):
+        anew.open(name)
+    assert anew.seal([SECRET]) == [name] and anew.open(name) == SECRET
 
 
 def test_a_specs_environment_is_opened_for_the_driver_alone(tmp_path: Path) -> None:

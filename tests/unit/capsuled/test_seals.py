@@ -26,6 +26,7 @@ from journal.durable import write_all_durably
 from journal.entry import LOCAL
 from journal.events import (
     CallDenied,
+    EffectFailed,
     EffectStarted,
     RegistryConfigured,
     RegistryForgotten,
@@ -253,6 +254,32 @@ async def test_a_kept_value_that_went_while_its_call_was_on_the_way_is_refused(h
     with pytest.raises(Refused, match="no such sealed value"):
         await house.apply(TOKEN=PREFIX + file.name, OTHER="x")
     await house.settled([])
+
+
+@sweeping
+async def test_a_kept_value_that_does_not_open_is_refused_and_given_again_with_the_value_itself(house: House) -> None:
+    await house.apply(TOKEN="first")
+    (file,) = house.directory.iterdir()
+    file.write_bytes(b"")
+    with pytest.raises(Refused, match="no such sealed value"):
+        await house.apply(TOKEN=PREFIX + file.name)
+    await house.apply(TOKEN="first")
+    await house.apply(TOKEN=PREFIX + file.name)
+    await house.settled(["first"])
+
+
+@sweeping
+async def test_whoever_could_not_start_for_a_value_that_did_not_open_may_when_it_is_given_again(house: House) -> None:
+    await house.apply(TOKEN="first")
+    (file,) = house.directory.iterdir()
+    file.write_bytes(b"")
+    uid = house.engine.machine.workloads["web"].uid
+    house.engine.record((EffectFailed("StartRun", "web", uid, SealBroken.reason, "no", permanent=True),))
+    woken: list[str] = []
+    house.engine.on_change(lambda key, seq: woken.append(key))
+    await house.apply(TOKEN="first")
+    assert woken == ["web"] and house.engine.machine.workloads["web"].trouble is None
+    assert house.vault.open(file.name) == "first"
 
 
 @sweeping

@@ -98,6 +98,15 @@ def test_a_former_value_and_a_removed_ones_are_destroyed_before_the_answer(asker
     assert not asker.secrets.List(pb.SecretListRequest()).secrets
 
 
+def test_a_value_that_does_not_open_can_be_given_again(asker: Asker) -> None:
+    told = asker.create("db", b"one")
+    (name,) = asker.sealed()
+    (asker.house.layout.sealed / name).write_bytes(b"")
+    with pytest.raises(grpc.RpcError):
+        asker.reveal("db")
+    assert asker.rotate("db", b"one") == told and asker.reveal("db") == b"one" and asker.sealed() == {name}
+
+
 def test_nothing_of_a_refused_value_is_kept(asker: Asker) -> None:
     asker.create("db", b"one")
     kept = asker.sealed()

@@ -25,6 +25,7 @@ from projections.cache import SeenImage, observe_images
 from projections.images import PARTIAL, leaving_now
 from projections.intents import Apply, CollectImages, ConfigureRegistry, ForgetRegistry, Intent, RemoveImage, Stop
 from projections.refusals import Refusal
+from projections.secrets import SEAL_BROKEN
 from projections.status import status_of
 from tests.support.story import OTHER_PIN, PIN, Story, declared
 
@@ -271,6 +272,18 @@ def test_a_registry_is_configured_once_and_forgotten() -> None:
     assert not story.machine.registries
     missing = story.call(ForgetRegistry("registry.lan:5000"))
     assert isinstance(missing, Refusal) and missing.code == "NOT_FOUND"
+
+
+def test_a_login_that_is_said_again_is_news_to_who_could_not_open_what_was_kept_of_it() -> None:
+    story, login = Story(holds=()), ConfigureRegistry("docker.io", "me", "sealed-1")
+    story.call(login)
+    story.apply(declared("web"))
+    fetch_fails(story, "REGISTRY_DENIED", permanent=True)
+    assert story.call(login) == Admitted(()) and due(story) is None
+    fetch_fails(story, SEAL_BROKEN, permanent=True)
+    assert story.call(login) == Admitted((RegistryConfigured("docker.io", "me", "sealed-1"),))
+    assert isinstance(due(story), EnsureImage)
+    assert story.call(login) == Admitted(())
 
 
 def test_what_interrupted_pushes_left_is_on_its_way_out_until_it_is_gone() -> None:

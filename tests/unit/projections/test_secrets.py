@@ -3,13 +3,15 @@
 import pytest
 from msgspec.structs import replace
 
-from effects.goals import StartRun, StopRun
+from capsuled.sealing import SealBroken
+from effects.goals import EnsureSecretFiles, StartRun, StopRun
 from effects.planner import plan, plan_workload
 from journal.events import EffectFailed, SecretRemoved, SecretRevealed, SecretRotated, WorkloadEnvRevealed
 from journal.specs import SealedEnv, SecretEnv
 from projections.admission import Admitted
 from projections.conditions import conditions_of
 from projections.dependencies import waits
+from projections.desired import desired_hash
 from projections.intents import (
     Intent,
     RemoveSecret,
@@ -19,7 +21,7 @@ from projections.intents import (
     Stop,
 )
 from projections.refusals import Refusal
-from projections.secrets import files_for, users_of
+from projections.secrets import SEAL_BROKEN, files_for, users_of
 from projections.status import status_of
 from tests.support.story import Story, declared
 from tests.unit.projections.moments import run_of
@@ -230,6 +232,48 @@ def test_whoever_could_not_start_may_at_once_with_another_value() -> None:
     story.call(rotate())
     story.converge()
     assert run_of(story).phase == "running" and story["web"].trouble is None
+
+
+@pytest.mark.parametrize("how", [{"env": "db"}, {"file": "db"}])
+def test_whoever_could_not_start_for_a_value_that_did_not_open_may_at_once_when_it_is_given_again(
+    how: dict[str, str],
+) -> None:
+    story = Story()
+    story.call(create())
+    story.apply(using("app", env="db"))
+    story.converge()
+    story.apply(using("web", **how))
+    goal = plan_workload(story.machine, story["web"])
+    assert isinstance(goal, StartRun | EnsureSecretFiles)
+    story.begin(goal)
+    effect = type(goal).__name__
+    assert SealBroken.reason == SEAL_BROKEN
+    story.tell(
+        EffectFailed(
+            effect, "web", story["web"].uid, run=1, reason=SEAL_BROKEN, message="no", attempt=1, permanent=True
+        )
+    )
+    assert plan_workload(story.machine, story["web"]) is None
+    desired, app = desired_hash(story.machine), story["app"]
+    assert story.call(rotate("first", size_bytes=5)) == Admitted(
+        (SecretRotated("db", 1, 1, "first", 5, text=True, again=True),)
+    )
+    assert type(plan_workload(story.machine, story["web"])) is type(goal), "it is tried again"
+    assert desired_hash(story.machine) == desired and story["app"] == app, "nobody's value is another one"
+    story.converge()
+    assert run_of(story).phase == "running" and run_of(story).outdated == ()
+    assert story.call(rotate("first")) == Admitted(()), "nobody waits for it any more"
+
+
+def test_who_waits_for_something_else_is_not_woken_by_a_value_that_it_has() -> None:
+    story = Story()
+    story.call(create())
+    story.apply(using("web", env="db"))
+    goal = plan_workload(story.machine, story["web"])
+    assert isinstance(goal, StartRun)
+    story.begin(goal)
+    story.tell(EffectFailed("StartRun", "web", story["web"].uid, run=1, reason="BAD_COMMAND", message="no", attempt=1))
+    assert story.call(rotate("first")) == Admitted(())
 
 
 @pytest.mark.parametrize(
