@@ -11,12 +11,13 @@ import logging
 import time
 from collections.abc import Callable
 
+from capsuled.last_entries import STARTED, last_of_boot
 from capsuled.startup import token_of
 from capsuled.tokens import SKEW_S
 from capsuled.utc import utc_text
 from journal.clock import Clock
 from journal.entry import MalformedEntry, Stored
-from journal.events import CallAccepted, ClockStepped, DaemonStarted, StreamOpened, type_of
+from journal.events import CallAccepted, ClockStepped, StreamOpened, type_of
 from journal.reader import Reader
 
 log = logging.getLogger(__name__)
@@ -95,13 +96,11 @@ def _set_ns(reader: Reader) -> int:
 
 def _last_of_its_boot(reader: Reader, entry: Stored) -> Stored:
     boot, behind = entry.header.boot, None
-    for started in reader.newest_of_type(type_of(DaemonStarted)):
+    for started in reader.newest_of_type(STARTED):
         if started.header.seq < entry.header.seq or started.header.boot == boot:
             break
         behind = started.header.seq
-    # A boot's first entries stand before its daemon's start.
-    back = reader.entries_back() if behind is None else reader.entries_back(behind - 1)
-    return next((one for one in back if one.header.boot == boot), entry)
+    return last_of_boot(reader, boot, behind) or entry
 
 
 def _called_ns(reader: Reader, most: int | None) -> int:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final, NoReturn
 
 from capsule.v1 import history_pb2 as pb
+from capsuled.last_entries import STARTED, last_of_boot
 from capsuled.memory import Leave, Recalled, recall
 from capsuled.rpc import refuse
 from capsuled.utc import utc_text
@@ -90,11 +91,11 @@ class Moments:
         return list(begins)[back]
 
     def _begins(self, back: int, now: int) -> dict[str, int]:
-        """The first entry of each boot, the newest boot first, to the one so many before the present one; of that one
-        it may be a later daemon's. The present one is known also where its beginning was cut off."""
+        """Where a daemon first started in each boot, the newest boot first, to the one so many before the present one;
+        of that one it may be a later daemon's. The present one is known also where its beginning was cut off."""
         newest = self._reader.get(now)
         begins = {} if newest is None else {newest.header.boot: self._reader.first_seq()}
-        for stored in self._reader.newest_of_type("daemon.started", now):
+        for stored in self._reader.newest_of_type(STARTED, now):
             begins[stored.header.boot] = stored.header.seq
             if len(begins) > back:
                 break
@@ -108,11 +109,12 @@ class Moments:
         refuse("OUT_OF_RANGE", "NO_SUCH_BOOT", f"{told} remembered{cut}", field)
 
     def _end_of_boot(self, back: int, now: int, field: str) -> int:
-        """The entry before the first one of the boot after it."""
+        """Its last entry: right before the next boot's daemon started others of that boot may stand."""
         begins = self._begins(back, now)
         if len(begins) <= back:
             self._no_such_boot(begins, field)
-        return self.remembered(list(begins.values())[back - 1] - 1, field)
+        last = last_of_boot(self._reader, list(begins)[back], list(begins.values())[back - 1])
+        return self.remembered(0 if last is None else last.header.seq, field)
 
     def machine(self, seq: int) -> Machine:
         """The fold of the entries up to `seq`. Raises JournalDamaged, and Refused for what this release cannot read."""

@@ -11,7 +11,7 @@ from capsuled.moments import Moments
 from capsuled.rpc import Refused
 from journal.codec import decode
 from journal.environment import Environment
-from journal.events import ClockStepped, DaemonStarted, VolumeApplied
+from journal.events import ClockStepped, DaemonStarted, EmergencyRecovered, MachineHalted, VolumeApplied
 from journal.follower import Follower
 from journal.reader import Reader
 from projections.encoding import encode_state
@@ -82,6 +82,23 @@ def test_the_present_boot_is_known_where_its_beginning_was_cut_off(tmp_path: Pat
 )
 def test_which_entry_a_moment_means(moments: Moments, moment: pb.Moment, seq: int) -> None:
     assert moments.seq_of(moment, NOW, "at") == seq
+
+
+def test_what_a_boot_writes_before_its_daemon_s_start_is_not_the_end_of_the_boot_before(tmp_path: Path) -> None:
+    ledger = Ledger()
+    for boot, volume in (("first", "one"), ("second", "two"), ("present", "three")):
+        ledger.boot = boot
+        ledger.add(MachineHalted(1, "zeroth"))
+        ledger.add(EmergencyRecovered("stop", "web", 1))
+        ledger.add(DaemonStarted(mode="hosted", previous="clean"))
+        ledger.add(VolumeApplied(volume, 1 << 30, created=True))
+    keep(tmp_path / "journal", ledger.entries)
+    environment = Environment(tmp_path / "journal", readonly=True)
+    moments = Moments(Reader(environment), HandClock().wall_ns)
+    for back, last, boot in ((1, 8, "second"), (2, 4, "first")):
+        assert moments.seq_of(pb.Moment(boot=-back), ledger.seq, "at") == last
+        assert moments.boot_id(back, ledger.seq, "boot") == boot == ledger.entries[last - 1].header.boot
+    environment.close()
 
 
 @pytest.mark.parametrize(
