@@ -43,7 +43,7 @@ from projections.intents import (
 from projections.operators import claim_left_ns
 from projections.refusals import Refusal, refused
 from projections.rights import permit
-from projections.state import Machine, Workload
+from projections.state import Deadline, Machine, Workload
 from projections.update_intents import AddUpdateKey, ConfirmUpdate, RollBackUpdate
 from projections.updates import above_level
 
@@ -145,6 +145,10 @@ class Engine:
     def mono_ns(self) -> int:
         """Now, by the machine's monotonic clock."""
         return self._clock.mono_ns()
+
+    def moment(self) -> Deadline:
+        """Now, by the monotonic clock of this boot."""
+        return Deadline(self._clock.boot_id, self._clock.mono_ns())
 
     def wall_ns(self) -> int:
         """Now, by the machine's wall clock, in nanoseconds since the Unix epoch."""

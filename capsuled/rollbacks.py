@@ -24,7 +24,7 @@ from projections.admission import Admitted
 from projections.intents import Rollback
 from projections.refusals import Refusal, no_workload
 from projections.rollback import Target, missing_images, target, unpinned
-from projections.state import Machine, Workload
+from projections.state import Deadline, Machine, Workload
 
 REASON_CHARS = 500
 _BEFORE = (
@@ -74,7 +74,7 @@ class Rollbacks:
         if not request.dry_run and (given := await self._answers.given(caller)) is not None:
             return _told(given, None)
         now = self._engine.machine.fork()
-        to_seq, goal = await self._target(request, now)
+        to_seq, goal = await self._target(request, now, self._engine.moment())
         before = self._engine.machine.fork()
         intent = msgspec.structs.replace(
             await self._feasible(to_seq, goal, caller),
@@ -95,8 +95,8 @@ class Rollbacks:
         answer = await self._answers.call(intent, caller, keep)
         return _told(answer, before, to_seq, goal.back)
 
-    async def _target(self, request: pb.RollbackRequest, now: Machine) -> tuple[int, Target]:
-        """The entry that is meant, and what going back to it means."""
+    async def _target(self, request: pb.RollbackRequest, now: Machine, present: Deadline) -> tuple[int, Target]:
+        """The entry that is meant, and what going back to it means. `present`: when it was as it is `now`."""
         await self._engine.durable(now.seq)
         reader = self._reader
         if reader is None:
@@ -106,7 +106,7 @@ class Rollbacks:
         def read() -> tuple[int, Target]:
             moments = Moments(reader, self._engine.wall_ns)
             if request.WhichOneof("to") in ("previous", "healthy"):
-                seq = moments.remembered(earlier(reader, now, request), "to")
+                seq = moments.remembered(earlier(reader, now, request, present), "to")
             else:
                 seq = moments.seq_of(request.moment, now.seq, "to")
             if not seq:

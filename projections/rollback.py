@@ -11,18 +11,24 @@ from msgspec.structs import replace
 from journal.entry import Header
 from journal.events import (
     Event,
+    JournalRestored,
+    MachineHalted,
     WorkloadApplied,
     WorkloadExited,
     WorkloadHealthChanged,
     WorkloadLost,
     WorkloadStarted,
+    type_of,
 )
 from projections.state import Machine, Workload
 from projections.words import KINDS
 
 Told = tuple[Header, Event | None]
-"""An entry; without its event where that says nothing of how a run did."""
+"""An entry, or the present moment; without its event where that says nothing of how a run did, or cannot be read."""
 RUN_TOLD = (WorkloadStarted, WorkloadHealthChanged, WorkloadExited, WorkloadLost)
+MACHINE_ENDED = (MachineHalted, JournalRestored)
+"""Runs ended with these, maybe within a boot, and no entry of their own tells it."""
+_ENDS = frozenset(type_of(one) for one in (WorkloadStarted, WorkloadExited, WorkloadLost, *MACHINE_ENDED))
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -99,38 +105,51 @@ def previous(workload: Workload, declared: Iterable[int]) -> int:
 def healthy(workload: Workload, told: Callable[[int], Iterable[Told]]) -> int:
     """The entry of the newest revision, of those before the present one, that did well: its check said so, or, where it
     had none, a run of it lived for as long as its restart policy calls stable. 0 when there is none. `told` gives the
-    entries that speak of the workload from one on, in order; it is asked of one revision after the other, and read as
-    far as runs of it may go."""
+    entries that speak of the workload from one on, in order, with those that ended all runs, the last one of each boot,
+    and the present moment at the end; it is asked of one revision after the other, and read as far as runs of it may
+    go."""
     earlier = (one.seq for one in reversed(workload.revisions) if one.seq != workload.revision)
     return next((seq for seq in earlier if _did_well(workload, seq, told(seq))), 0)
 
 
 def _did_well(workload: Workload, revision: int, told: Iterable[Told]) -> bool:
-    """A run is known to have lived up to the newest entry of its boot: of one that a power cut ended no later one
-    tells."""
+    """Until a run's end is told, each entry of its boot says that it lived up to there: of one that a power cut ended
+    no later one does."""
     stable_ns = None
-    began: dict[int, Header] = {}
-    reached: dict[str, int] = {}
+    run, began = 0, None
     for header, event in told:
-        reached[header.boot] = header.mono
+        own = event if isinstance(event, RUN_TOLD) and event.uid == workload.uid else None
+        if began is not None and (isinstance(own, WorkloadStarted) or _ended(began, header, event)):
+            began = None
+        if began is not None and _lived(began, header, stable_ns):
+            return True
         if isinstance(event, WorkloadApplied) and header.seq == revision:
             stable_ns = _stable_ns(workload.name, event)
-        if not isinstance(event, RUN_TOLD) or event.uid != workload.uid:
-            continue
-        if isinstance(event, WorkloadStarted):
-            if event.revision > revision:  # by then its own have ended
-                return False
-            if event.revision == revision:
-                began[event.run] = header
-        elif event.run in began:
-            if isinstance(event, WorkloadHealthChanged):
-                well = event.health == "healthy"
-            else:
-                start = began[event.run]
-                well = stable_ns is not None and reached[start.boot] - start.mono >= stable_ns
-            if well:
-                return True
+        match own:
+            case WorkloadStarted():
+                if own.revision > revision:  # by then its own have ended
+                    return False
+                run, began = own.run, header if own.revision == revision else None
+            case WorkloadHealthChanged():
+                if began is not None and own.run == run and own.health == "healthy":
+                    return True
+            case WorkloadExited() | WorkloadLost():
+                began = None if own.run == run else began
+            case _:
+                pass
     return False
+
+
+def _lived(began: Header, seen: Header, stable_ns: int | None) -> bool:
+    """A run for as long as is called stable. Monotonic readings compare within one boot alone."""
+    return stable_ns is not None and seen.boot == began.boot and seen.mono - began.mono >= stable_ns
+
+
+def _ended(began: Header, header: Header, event: Event | None) -> bool:
+    """By then a run had, nobody knows since when. What cannot be read may say so."""
+    if isinstance(event, MachineHalted):
+        return event.boot in ("", began.boot)
+    return isinstance(event, JournalRestored) or (event is None and header.type in _ENDS)
 
 
 def _stable_ns(name: str, event: WorkloadApplied) -> int | None:

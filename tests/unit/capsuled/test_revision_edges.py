@@ -21,6 +21,7 @@ from journal.reader import Reader
 from projections.fold import fold
 from projections.intents import Delete
 from projections.rollback import previous, target, unpinned
+from projections.state import Deadline
 from tests.support.clock import HandClock
 from tests.support.entries import Ledger, indexed
 from tests.support.story import Story, declared
@@ -28,6 +29,7 @@ from tests.support.story import Story, declared
 NOTHING = DaemonStopped(reason="asked to")
 """Tells of nothing that the state knows: so many of these stand before the edge."""
 EDGES = (255, 65_535)
+PRESENT = Deadline("boot-1", 0)
 
 
 class Told(Story):
@@ -129,7 +131,7 @@ def test_one_that_was_created_anew_is_told_where_its_former_life_is(
     edge, reader = kept
     request = rollback_pb2.RollbackRequest(name="web", **wanted)  # type: ignore[arg-type]
     with pytest.raises(Refused) as refused:
-        earlier(reader, Moments(reader, HandClock().wall_ns).machine(edge + 3), request)
+        earlier(reader, Moments(reader, HandClock().wall_ns).machine(edge + 3), request, PRESENT)
     words = refused.value.refusal.message
     assert f" since it was created anew at entry {edge + 3}: " in words
     assert words.endswith("shows those there are, and `--to SEQ` takes one from before that")
@@ -139,7 +141,7 @@ def test_one_that_never_was_before_has_no_former_life(kept: tuple[int, Reader]) 
     edge, reader = kept
     with pytest.raises(Refused) as refused:
         first = Moments(reader, HandClock().wall_ns).machine(edge - 1)
-        earlier(reader, first, rollback_pb2.RollbackRequest(name="web", previous=True))
+        earlier(reader, first, rollback_pb2.RollbackRequest(name="web", previous=True), PRESENT)
     assert refused.value.refusal.message.endswith("remembered: `capsulectl workload history web` shows those there are")
 
 
@@ -149,7 +151,7 @@ def test_a_revision_is_one_workloads(kept: tuple[int, Reader], wanted: dict[str,
     edge, reader = kept
     request = rollback_pb2.RollbackRequest(name=name, **wanted)  # type: ignore[arg-type]
     with pytest.raises(Refused) as refused:
-        earlier(reader, Moments(reader, HandClock().wall_ns).machine(edge + 3), request)
+        earlier(reader, Moments(reader, HandClock().wall_ns).machine(edge + 3), request, PRESENT)
     assert refused.value.refusal.reason == reason
 
 

@@ -8,6 +8,11 @@ from msgspec.structs import replace
 from effects.goals import StopRun
 from effects.planner import plan
 from journal.events import (
+    DaemonStopped,
+    EffectFailed,
+    Event,
+    JournalRestored,
+    MachineHalted,
     RollbackRequested,
     VolumeApplied,
     VolumeMade,
@@ -16,6 +21,7 @@ from journal.events import (
     WorkloadExited,
     WorkloadHealthChanged,
     WorkloadLost,
+    WorkloadStarted,
 )
 from journal.specs import HealthCheck, MicroVM, PortMapping, RestartPolicy, SealedEnv, VolumeMount
 from projections.admission import Admitted
@@ -363,6 +369,69 @@ def test_a_run_that_a_power_cut_ended_lived_for_as_long_as_is_known() -> None:
     story.cleaned("web")
     story.apply(declared("web", "now"))
     assert healthy(story["web"], told(story)) == long
+
+
+def test_a_run_that_has_not_ended_did_well_once_an_entry_of_its_boot_says_that_it_lived() -> None:
+    story = Story()
+    story.apply(declared("web", "long"))
+    long = story["web"].revision
+    story.run_starts("web")
+    story.pass_time(9 * MINUTE)
+    story.apply(declared("web", "now"))
+    assert healthy(story["web"], told(story)) == 0
+    story.pass_time(2 * MINUTE)
+    story.tell(EffectFailed("EnsureImage", "web", story["web"].uid, "REGISTRY_UNREACHABLE", "gone", retry_delay_ms=1))
+    assert healthy(story["web"], told(story)) == long
+
+
+def test_what_comes_after_a_run_s_end_makes_it_no_longer() -> None:
+    """Told of it or of the machine, in the same boot or in one to come; or by what cannot be read."""
+    ends: tuple[tuple[Event, bool], ...] = (
+        (WorkloadExited("web", 1, 1, 1), True),
+        (WorkloadExited("web", 1, 1, 1), False),
+        (MachineHalted(1, "boot-1"), True),
+        (MachineHalted(1), True),
+        (JournalRestored(1, "", "", 0, "root"), True),
+    )
+    for event, readable in ends:
+        story = Story()
+        story.apply(declared("web", "brief"))
+        assert story["web"].uid == 1
+        story.run_starts("web")
+        story.pass_time(MINUTE)
+        end = story.machine.seq + 1
+        story.tell(event)
+        story.pass_time(60 * MINUTE)
+        story.tell(DaemonStopped(reason="asked to"))
+        story.apply(declared("web", "now"))
+        known = [(header, one if readable or header.seq != end else None) for header, one in story.entries]
+        assert healthy(story["web"], lambda first, known=known: known[first - 1 :]) == 0, event  # type: ignore[misc]
+
+
+def test_a_halt_of_another_boot_ends_no_run_of_this_one() -> None:
+    story = Story()
+    story.apply(declared("web", "long"))
+    long = story["web"].revision
+    story.run_starts("web")
+    story.tell(MachineHalted(1, "boot-0"))
+    story.pass_time(11 * MINUTE)
+    story.apply(declared("web", "now"))
+    assert healthy(story["web"], told(story)) == long
+
+
+def test_where_no_end_is_told_the_next_run_s_beginning_is_no_sign_of_the_former_one_s_life() -> None:
+    story = Story()
+    story.apply(declared("web", "brief"))
+    story.run_starts("web")
+    story.tell(WorkloadExited("web", story["web"].uid, 1, 1))
+    story.cleaned("web")
+    story.pass_time(60 * MINUTE)
+    story.run_starts("web")
+    story.apply(declared("web", "now"))
+    untold = [
+        (header, event) for header, event in story.entries if isinstance(event, WorkloadApplied | WorkloadStarted)
+    ]
+    assert healthy(story["web"], lambda first: untold) == 0
 
 
 def test_a_run_is_judged_by_the_policy_that_it_had() -> None:
