@@ -20,6 +20,8 @@ LONG_S = 920.0
 """Where the storage cannot share blocks, a volume goes back by being copied."""
 LEFT = "left"
 """The outcome of a workload that stays as it is: it cannot go back."""
+DOES = "status.phase"
+"""What is different of a workload by itself, without a word of anybody's."""
 _RUNS = frozenset({"created", "configured", "started", "restarted"})
 
 
@@ -94,7 +96,7 @@ def rollback(
 
 def _agreed(connection: Connection, request: Any, planned: Any, guarded: bool) -> Any:
     """Does what was shown. Where nothing may be taken away that was not in the plan, and the machine is another by now,
-    that is planned again: the same goes back all the same, as where a deletion has come to its end."""
+    that is planned again: the same goes back from the same all the same, as where a deletion has come to its end."""
     while True:
         request.dry_run = False
         try:
@@ -107,9 +109,17 @@ def _agreed(connection: Connection, request: Any, planned: Any, guarded: bool) -
             before, request.dry_run = request.expect_seq, True
             request.ClearField("expect_seq")
             again = connection.call(connection.rollbacks.Rollback, request)
-            if again.desired_seq in (0, before) or list(again.items) != list(planned.items):
+            if again.desired_seq in (0, before) or _shown(again) != _shown(planned):
                 raise refused from None
             request.expect_seq = again.desired_seq
+
+
+def _shown(planned: Any) -> tuple[list[Any], list[Any]]:
+    """What a yes is for: what becomes of each, and which words of theirs are replaced by which. How each does is no
+    word, and of what is deleted all of it goes."""
+    kept = {one.name for one in planned.items if one.outcome != "deleted"}
+    words = [one for one in planned.changes if one.name in kept and one.path != DOES]
+    return list(planned.items), words
 
 
 def _all_of(answer: Any) -> None:

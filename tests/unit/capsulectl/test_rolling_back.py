@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from capsule.v1 import rollback_pb2 as pb
+from capsule.v1.machine_pb2 import FieldChange
 from capsulectl import rollback
 from capsulectl.errors import Failure
 
@@ -77,6 +78,42 @@ def test_a_deletion_that_ends_meanwhile_holds_nobody_up_and_another_plan_is_not_
     with pytest.raises(Failure, match="not at 9"):
         rollback.rollback("", to="7", yes=True)
     assert [one.dry_run for one in machine.asked] == [True, False, True]
+
+
+def change(name: str, path: str, old: str) -> FieldChange:
+    return FieldChange(name=name, op="change", path=path, old=old, new='"then"')
+
+
+@pytest.mark.parametrize(
+    ("before", "meanwhile", "goes"),
+    [
+        (change("web", "container.args", '["bad"]'), change("web", "container.args", '["a fix"]'), False),
+        (change("web", "container.args", '["bad"]'), change("web", "container.user", '"a fix"'), False),
+        (change("web", "container.args", '["bad"]'), None, False),
+        (None, change("web", "container.args", '["a fix"]'), False),
+        (change("web", "container.args", '["bad"]'), change("web", "container.args", '["bad"]'), True),
+        (change("web", "status.phase", '"starting"'), change("web", "status.phase", '"running"'), True),
+        (change("volume/web", "deleting", "true"), None, True),
+        (change("new", "status.phase", '"running"'), change("new", "status.phase", '"failed"'), True),
+    ],
+)
+def test_a_fix_that_was_declared_between_the_plan_and_the_yes_is_not_overwritten(
+    monkeypatch: pytest.MonkeyPatch, before: FieldChange | None, meanwhile: FieldChange | None, goes: bool
+) -> None:
+    """What becomes of each is called the same in both plans."""
+    items = [pb.RollbackItem(name="new", outcome="deleted"), pb.RollbackItem(name="web", outcome="configured")]
+    planned, then = (
+        pb.RollbackResponse(to_seq=5, items=items, changes=[one] if one else [], desired_seq=seq)
+        for one, seq in ((before, 9), (meanwhile, 12))
+    )
+    machine = Moving(planned, then)
+    monkeypatch.setattr(rollback, "Connection", lambda capsule: machine)
+    if goes:
+        rollback.rollback("", to="7", yes=True)
+    else:
+        with pytest.raises(Failure, match="not at 9"):
+            rollback.rollback("", to="7", yes=True)
+    assert [one.dry_run for one in machine.asked] == [True, False, True, *([False] if goes else [])]
 
 
 @pytest.mark.parametrize(("to", "named"), [("soon", True), ("before-1", True), ("0", False), ("next week", False)])

@@ -154,6 +154,17 @@ def test_a_run_that_went_with_the_machine_lived_up_to_the_last_entry_of_its_boot
                 meant(reader, ledger.seq, "healthy")
 
 
+def test_a_run_that_a_halt_ended_did_not_live_on_until_the_daemon_came_again_in_that_boot(tmp_path: Path) -> None:
+    story, _ = outlived()
+    story.pass_time(MINUTE)
+    story.tell(MachineHalted(1, story.boot))
+    story.pass_time(60 * MINUTE)
+    story.apply(labelled("bad"))
+    ledger = kept(story)
+    with indexed(tmp_path, ledger) as reader, pytest.raises(Refused):
+        meant(reader, ledger.seq, "healthy")
+
+
 def test_where_not_all_of_it_is_read_nothing_says_that_it_lived_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
