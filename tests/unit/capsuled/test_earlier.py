@@ -12,11 +12,13 @@ from capsuled.revisions import revisions
 from capsuled.rpc import Refused
 from journal.events import (
     ClockStepped,
+    EffectStarted,
     MachineHalted,
     WorkloadExited,
     WorkloadHealthChanged,
     WorkloadLost,
     WorkloadRemoved,
+    WorkloadStarted,
 )
 from journal.reader import Reader
 from projections.intents import Declared, Delete
@@ -125,6 +127,19 @@ def test_a_run_that_goes_on_in_peace_is_known_to_have_lived_up_to_now(tmp_path: 
         for present in (now[0], replace(now[1], boot="another")):
             with pytest.raises(Refused):
                 meant(reader, ledger.seq, "healthy", present)
+
+
+def test_so_is_one_of_which_nothing_is_told_since_it_began(tmp_path: Path) -> None:
+    """It was being started when the present revision was declared."""
+    story = Story()
+    story.apply(labelled("good"))
+    good = story["web"].revision
+    story.apply(labelled("unheard of"))
+    uid = story["web"].uid
+    story.tell(EffectStarted("StartRun", "web", uid, run=1, revision=good), WorkloadStarted("web", uid, 1, good, 100))
+    ledger = kept(story)
+    with indexed(tmp_path, ledger) as reader:
+        assert meant(reader, ledger.seq, "healthy", Deadline(story.boot, story.mono + 11 * MINUTE * SECOND)) == good
 
 
 @pytest.mark.parametrize("minutes", [9, 11])
