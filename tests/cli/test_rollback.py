@@ -73,6 +73,21 @@ def test_of_everything_what_was_not_in_the_plan_is_not_taken_away(capsule: Daemo
     capsule.good("delete", "planned", "sudden", "--yes")
 
 
+def test_of_everything_a_fix_that_came_after_the_plan_is_not_overwritten(capsule: Daemon) -> None:
+    versions(capsule, "mended")
+    then = newest(capsule)
+    capsule.apply(manifest("mended", f"{SERVE} # three", env={"VERSION": "three"}), "--wait")
+    with window() as made:
+        made.run([CTL, "rollback", "--to", str(then), "--wait"], capsule.environment)
+        made.sees("Go back to entry ")
+        capsule.apply(manifest("mended", f"{SERVE} # fixed", env={"VERSION": "fixed"}), "--wait")
+        made.type("y\n")
+        made.sees("the machine was last changed at")
+        assert made.ends() == 1
+    assert version(capsule, "mended") == "fixed"
+    capsule.good("delete", "mended", "--yes")
+
+
 def test_what_changed_meanwhile_is_left_alone_where_that_was_asked(capsule: Daemon) -> None:
     versions(capsule, "guarded")
     seen = str(capsule.data("get", "guarded")["desiredSeq"])
