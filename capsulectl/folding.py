@@ -56,7 +56,7 @@ class Folding:
                 last = stored.header.seq
                 if not first:
                     first = last
-                    self._begin()
+                    self._begin(first)
                 if self.machine.seq < last <= (self._to or last):
                     yield stored, _event_of(stored)
         except OSError as error:
@@ -68,9 +68,15 @@ class Folding:
         if last < self._to:
             raise Failure(f"the archive ends at entry {last}")
 
-    def _begin(self) -> None:
+    def _begin(self, first: int) -> None:
         base = self._archive.base
         if base is None or (self._to and self._to < base.seq):
+            if first > 1 and not 0 < self._to < first:
+                known = "" if base is None else f" before entry {base.seq}"
+                raise Failure(
+                    f"the archive begins at entry {first}, and the state that this entry stands on is not kept: "
+                    f"nothing can be told{known}"
+                )
             return
         try:
             check_needs(base.seq, needs_of(base.content))

@@ -17,7 +17,7 @@ from journal.environment import Environment
 from journal.events import CallRead, VolumeRemoved, WorkloadStopRequested
 from journal.reader import BASE_KEY, Reader
 from journal.retention import go_on, set_base
-from journal.snapshot import Snapshot
+from journal.snapshot import Snapshot, pack_snapshot
 from projections.encoding import encode_base, encode_state, needs_of
 from projections.state import Machine
 from tests.support.entries import JOURNAL_ID, Ledger, keep
@@ -84,6 +84,31 @@ def test_a_base_says_nothing_of_what_came_behind_it(tmp_path: Path) -> None:
     assert needed(reader, 1) == (("workload.stop_requested", 1),)
     assert needed(reader) == (("workload.stop_requested", 1), (STRANGE, 1))
     reader.close()
+
+
+def test_an_archive_that_has_lost_what_it_begins_with_tells_nothing_before_the_base_that_it_has(tmp_path: Path) -> None:
+    """As it was left by a release that knew of one base alone."""
+    third = cut_by_a_newer_release(tmp_path, strange=False)
+    environment = Environment(tmp_path)
+    reader = Reader(environment)
+    fifth = reader.get(5)
+    assert fifth is not None and third.header.seq == 3
+    base = Snapshot(5, fifth.hash, encode_base(Machine(seq=5), needed(reader, 5)))
+    with environment.lmdb.begin(write=True) as txn:
+        txn.put(BASE_KEY, (5).to_bytes(8, "big") + pack_snapshot(base), db=environment.db["meta"])
+    content = b"".join(archive.export(reader, JOURNAL_ID))
+    environment.close()
+
+    def told(to: int) -> int:
+        return Folding(archive.Archive(io.BytesIO(content)), to).all_of_it().seq
+
+    assert told(0) == told(5) == 5
+    with pytest.raises(
+        Failure, match="the state that this entry stands on is not kept: nothing can be told before entry 5"
+    ):
+        told(4)
+    with pytest.raises(Failure, match="the archive begins at entry 4$"):
+        told(2)
 
 
 @pytest.mark.parametrize(
