@@ -5,7 +5,16 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from journal.events import BootStarted, EffectFailed, ImagePushed, JournalCheckpointed, JournalExcised, PushedImage
+from journal.events import (
+    BootStarted,
+    EffectFailed,
+    ImagePushed,
+    JournalCheckpointed,
+    JournalExcised,
+    PushedImage,
+    WorkloadHealthChanged,
+)
+from journal.specs import HealthCheck
 from projections.admission import Admitted
 from projections.intents import (
     AddKey,
@@ -82,6 +91,51 @@ def test_labels_that_were_declared_again_with_another_spec_are_not_of_the_former
     seq = story.machine.seq
     story.apply(labelled("web", "mended", app="web"))
     assert reason(excise(story, seq)) == ""
+
+
+def test_what_later_revisions_carry_on_is_said_still_until_it_is_declared_otherwise_and_nothing_runs_from_it() -> None:
+    story = Story()
+    story.apply(labelled("web", "--password=slip", app="web"))
+    first = story["web"].revision
+    for more in ("a", "b", "c"):
+        story.converge()
+        story.apply(labelled("web", "--password=slip", f"--{more}", app="web"))
+    verdict = excise(story, first)
+    assert isinstance(verdict, Refusal) and verdict.reason == "STILL_SO"
+    assert verdict.message.startswith(f"workload web is as entry {first} says"), verdict.message
+    story.converge()
+    story.apply(labelled("web", "--password-file=/run/it", "--c", app="web"))
+    assert reason(excise(story, first)) == "STILL_SO", "it runs with the value still"
+    story.converge()
+    story.apply(labelled("web", "--password-file=/run/it", "--d", app="web"))
+    story.converge()
+    assert reason(excise(story, first)) == "", "the label and what stayed of the arguments stand in no way"
+
+
+def test_one_apply_of_two_goes_once_the_mistyped_one_is_mended_though_the_other_is_as_it_says() -> None:
+    story = Story()
+    story.apply(declared("db", "--as-ever"))
+    story.apply(declared("web", "slip"), declared("db", "--as-ever"))
+    seq = story["web"].revision
+    assert reason(excise(story, seq)) == "STILL_SO"
+    story.apply(declared("web", "mended"))
+    assert reason(excise(story, seq)) == ""
+
+
+def test_the_words_of_a_check_go_with_what_is_remembered_of_its_run() -> None:
+    story = Story()
+    checked = declared("web")
+    story.apply(replace(checked, spec=replace(checked.spec, health=HealthCheck("exec", ("check",)))))
+    story.converge()
+    run = story["web"].run
+    assert run is not None
+    story.tell(WorkloadHealthChanged("web", story["web"].uid, run.number, "unhealthy", message="ada:slip is refused"))
+    said = story.machine.seq
+    assert reason(excise(story, said)) == "STILL_SO"
+    story.tell(WorkloadHealthChanged("web", story["web"].uid, run.number, "healthy"))
+    assert reason(excise(story, said)) == ""
+    story.tell(WorkloadHealthChanged("web", story["web"].uid, run.number, "unhealthy", message="ada:slip is refused"))
+    assert reason(excise(story, said)) == "STILL_SO", "another entry says the same"
 
 
 def test_secrets_volumes_and_images_are_said_by_what_made_them() -> None:
