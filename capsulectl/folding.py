@@ -69,10 +69,11 @@ class Folding:
             raise Failure(f"the archive ends at entry {last}")
 
     def _begin(self, first: int) -> None:
-        base = self._archive.base
-        if base is None or (self._to and self._to < base.seq):
+        archive = self._archive
+        base = archive.base_upto(self._to) if self._to else archive.base
+        if base is None:
             if first > 1 and not 0 < self._to < first:
-                known = "" if base is None else f" before entry {base.seq}"
+                known = f" before entry {archive.bases[0].seq}" if archive.bases else ""
                 raise Failure(
                     f"the archive begins at entry {first}, and the state that this entry stands on is not kept: "
                     f"nothing can be told{known}"

@@ -131,7 +131,10 @@ def excise(
     request = retention_pb2.ExciseRequest(seqs=seqs, reason=reason, dry_run=True)
     connection.call(connection.retention.Excise, request, timeout=RETAIN_S)
     what = f"entry {seqs[0]}" if len(seqs) == 1 else f"{len(seqs)} entries"
-    unseen = f"how the machine was between entry {min(seqs)} and now can then not be shown any more, nor gone back to"
+    unseen = (
+        f"how the machine was between entry {min(seqs)} and now can then not be shown any more, nor gone back to; from "
+        "further back, where a state that history begins with says the same"
+    )
     if dry_run:
         say(f"the content of {what} would be removed; {unseen}", common.quiet)
         return

@@ -30,12 +30,12 @@ class Beginning(NamedTuple):
 
 
 def beginning(reader: Reader, upto: int = LAST) -> Beginning:
-    """That of a fold up to `upto`: the empty state, unless there is a base. Raises MalformedEntry, and BeginningGone
-    where what is left does not begin with entry 1."""
-    base = reader.base()
-    if base is None or base.seq > upto:
-        if base is not None and (begins := reader.first_seq()) > 1:
-            raise BeginningGone(begins, base.seq)
+    """That of a fold up to `upto`: the newest base up to there, or the empty state. Raises MalformedEntry, and
+    BeginningGone where there is no such base and what is left does not begin with entry 1."""
+    base = reader.base(upto)
+    if base is None:
+        if (later := reader.base_seqs()) and (begins := reader.first_seq()) > 1:
+            raise BeginningGone(begins, later[0])
         return Beginning(1, reader.genesis, Machine())
     unread = ""
     try:

@@ -27,6 +27,7 @@ from journal.durable import settle
 from journal.entry import UNREADABLE, MalformedEntry, Stored, check, genesis, unpack
 from journal.environment import IMPORTED, Environment, hold
 from journal.errors import ForeignDirectory, HistoryCut, JournalError, JournalFull
+from journal.former import FORMER_MOST
 from journal.reader import LAST, Reader
 from journal.release import RELEASE
 from journal.retention import set_base
@@ -89,14 +90,14 @@ def export(reader: Reader, journal_id: bytes, upto: int = LAST) -> Iterator[byte
     head = last[-1] if last else None
     head_hash = "" if head is None else head.hash.hex()
     head_seq = 0 if head is None else head.header.seq
-    began = base, first = reader.base(), reader.first_seq()
+    began = places, first = reader.base_seqs(), reader.first_seq()
     title = Title(journal_id.hex(), RELEASE, first, head_seq, head_hash)
-    if base is not None and base.seq > head_seq:
-        base = None  # the fold up to there needs none
-    yield (MAGIC if base is None else BASE_MAGIC) + msgspec.json.encode(title) + b"\n"
+    places = tuple(seq for seq in places if seq <= head_seq)  # the fold up to there needs no later one
+    yield (BASE_MAGIC if places else MAGIC) + msgspec.json.encode(title) + b"\n"
     squeeze = zlib.compressobj(LEVEL)
-    if base is not None:
-        yield squeeze.compress(_record(_BASE, base.seq.to_bytes(8, "big") + pack_snapshot(base)))
+    for base in map(reader.base, places):  # a release that knows of one alone takes the last
+        if base is not None:
+            yield squeeze.compress(_record(_BASE, base.seq.to_bytes(8, "big") + pack_snapshot(base)))
     counts = {"facts": 0, "audit": 0}
     for number, stream in enumerate(STREAMS):
         places = (first, head_seq) if stream == "facts" else (1, LAST)
@@ -109,7 +110,7 @@ def export(reader: Reader, journal_id: bytes, upto: int = LAST) -> Iterator[byte
                 yield block
         if stream == "audit" and _passed(reader, begin, end, counts[stream]):
             raise HistoryCut("reads were forgotten while they were exported, as newer ones came: export it again")
-    if (reader.base(), reader.first_seq()) != began:
+    if (reader.base_seqs(), reader.first_seq()) != began:
         raise HistoryCut("history was cut, or something removed from it, while it was exported: export it again")
     yield squeeze.compress(_record(_CLOSING, msgspec.json.encode(Closing(**counts, head_hash=head_hash))))
     yield squeeze.flush()
@@ -131,12 +132,12 @@ def _record(number: int, value: bytes) -> bytes:
 
 
 class Archive:
-    """A reader of an archive: `title` and `journal_id` say whose it is, `entries` checks the chains on the way. `base`,
-    which is known with the first of them, is what the fold begins with where that is not the empty state."""
+    """A reader of an archive: `title` and `journal_id` say whose it is, `entries` checks the chains on the way.
+    `bases`, the oldest first, are what a fold may begin with beside the empty state: known with the first entry."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
-        self.base: Snapshot | None = None
+        self.bases: list[Snapshot] = []
         if source.read(len(MAGIC)) not in (MAGIC, BASE_MAGIC):
             raise BadArchive("this is no journal archive: its first line is not `capsule-archive 1`")
         try:
@@ -144,6 +145,15 @@ class Archive:
             self.journal_id = bytes.fromhex(self.title.journal_id)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise BadArchive(f"the archive's title cannot be read: {error}") from error
+
+    @property
+    def base(self) -> Snapshot | None:
+        """The newest."""
+        return self.bases[-1] if self.bases else None
+
+    def base_upto(self, upto: int) -> Snapshot | None:
+        """The newest at or before entry `upto`."""
+        return next((base for base in reversed(self.bases) if base.seq <= upto), None)
 
     def entries(self) -> Iterator[tuple[str, Stored]]:
         """Every entry, in order, each checked against the one before. Raises BadArchive at the first that is wrong."""
@@ -159,7 +169,7 @@ class Archive:
                 closing = _closing(value)
                 continue
             if number == _BASE:
-                self.base = _base(value)
+                self._take(_base(value))
                 continue
             stream = STREAMS[number]
             try:
@@ -172,7 +182,7 @@ class Archive:
                 raise BadArchive(wrong)
             link = stored.hash
             links[stream] = (seq + 1, link)
-            if stream == "facts" and self.base is not None and seq == self.base.seq and link != self.base.head:
+            if stream == "facts" and any(base.seq == seq and base.head != link for base in self.bases):
                 raise BadArchive(f"what the fold begins with does not stand on entry {seq}")
             counts[stream] += 1
             yield stream, stored, value
@@ -186,9 +196,13 @@ class Archive:
         seq = stored.header.seq
         if seq == 1:
             return seq, genesis(self.journal_id)
-        if stream == "facts" and self.base is not None and seq == self.base.seq + 1:
-            return seq, self.base.head
-        return seq, stored.header.prev
+        heads = (base.head for base in self.bases if stream == "facts" and seq == base.seq + 1)
+        return seq, next(heads, stored.header.prev)
+
+    def _take(self, base: Snapshot) -> None:
+        if len(self.bases) > FORMER_MOST or (self.bases and base.seq <= self.bases[-1].seq):
+            raise BadArchive("the states that the archive begins with are not in order, or too many")
+        self.bases.append(base)
 
 
 def _closing(value: bytes) -> Closing:
@@ -281,8 +295,8 @@ def _make(archive: Archive, scratch: Path) -> None:
                     pairs = [(stored.header.seq.to_bytes(8, "big"), value) for _, stored, value in run]
                     with txn.cursor(environment.db[stream]) as cursor:
                         cursor.putmulti(pairs, append=True)
-        if archive.base is not None:
-            set_base(environment, archive.base, cut=False, excised=())
+        for base in archive.bases:
+            set_base(environment, base, cut=False, excised=())
     finally:
         environment.close()
 

@@ -28,12 +28,14 @@ from journal.errors import ForeignDirectory, JournalBusy, JournalDamaged, Journa
 from journal.space import COMMIT_BYTES
 from journal.tail import Tail, read_tail
 
-FORMAT = 3
+FORMAT = 4
 """The newest that this release knows, which most journals do not need."""
 LOG_FORMAT = 2
 """Entries may stand in the front log alone; a release that does not read it would write others in their place."""
 BASE_FORMAT = 3
 """The fold begins with a base: see journal/retention.py."""
+FORMER_FORMAT = 4
+"""There are former bases: a release that does not know them would leave in them what it removes from the entries."""
 FRONT_LOG = "front.log"
 FRONT_MARK = b"front"
 CURSOR_KEY = b"cursor"

@@ -24,6 +24,7 @@ from journal import retention
 from journal.environment import Environment
 from journal.errors import JournalDamaged, JournalReadOnly
 from journal.follower import Follower
+from journal.former import present_bytes
 from journal.frame import Frame
 from journal.frontlog import FrontLog
 from journal.head import Head, HeadFile
@@ -255,7 +256,8 @@ class Mover:
     def _retain(self, job: Retain) -> None:
         """Room for it is asked for beforehand: what is cut frees pages only once that is durable. A cut is what helps a
         full journal, so it may be made in the reserve, as long as that is left for what else may use it."""
-        room = self._room_to_cut(2 * len(job.base.content))
+        former_bytes = 0 if job.cut else present_bytes(self._env)
+        room = self._room_to_cut(2 * len(job.base.content) + former_bytes)
         done = room is None or (job.cut and room())
         if done:
             retention.set_base(self._env, job.base, job.cut, job.excised)

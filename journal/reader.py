@@ -26,6 +26,7 @@ LAST = (1 << 64) - 1
 PREFIX_BYTES = 400
 BASE_KEY = b"base"
 CUT_KEY = b"cut"
+FORMER_PREFIX = b"base/"
 _NO_TAIL = View(())
 
 
@@ -200,16 +201,26 @@ class Reader:
             yield from reversed(page)
             last, size = page[0].header.seq - 1, min(size * 4, CHUNK)
 
-    def base(self) -> Snapshot | None:
-        """What the fold begins with, where it is not the empty state: the state after an entry that was cut, or behind
-        one whose content was removed. Raises MalformedEntry when it is not as it was stored."""
+    def base(self, upto: int = LAST) -> Snapshot | None:
+        """What a fold up to `upto` begins with, where it is not the empty state: the state after an entry that was cut,
+        or behind one whose content was removed. Raises MalformedEntry when it is not as it was stored."""
         value = self.meta(BASE_KEY)
+        if value is not None and int.from_bytes(value[:8], "big") > upto:
+            former = next(self._scan_back("meta", FORMER_PREFIX, FORMER_PREFIX + upto.to_bytes(8, "big")), None)
+            value = None if former is None else self.meta(former)
         if value is None:
             return None
         base = unpack_snapshot(int.from_bytes(value[:8], "big"), value[8:])
         if base is None:
             raise MalformedEntry("the state that history begins with is not as it was stored")
         return base
+
+    def base_seqs(self) -> tuple[int, ...]:
+        """The entries behind which a fold can begin with a base, the oldest first. Their states are not read."""
+        former = self._scan("meta", FORMER_PREFIX, FORMER_PREFIX + b"\xff" * 8)
+        newest = self.meta(BASE_KEY)
+        places = [int.from_bytes(key[len(FORMER_PREFIX) :], "big") for key, _ in former]
+        return tuple(places if newest is None else (*places, int.from_bytes(newest[:8], "big")))
 
     def misfit(self) -> str:
         """What is wrong with the front log, in words; empty when nothing is. Entries that are missing before it are

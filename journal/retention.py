@@ -1,6 +1,7 @@
 """What of the past is kept: a base that the fold begins with, entries cut before it, contents that were removed.
 
     meta   base: u64 seq | a snapshot (journal/snapshot.py)     the state after entry `seq`, which the fold begins with
+           base/ u64 seq: the same                              a former one: see journal/former.py
            cut: u64 seq                                         entries up to this one go, if they have not gone yet
            compact: empty                                       what went may lie in unused pages still
 
@@ -17,7 +18,8 @@ import lmdb
 
 from journal.durable import settle, sync_directory
 from journal.entry import Stored, pack, unpack
-from journal.environment import BASE_FORMAT, FRONT_LOG, FRONT_MARK, Environment
+from journal.environment import BASE_FORMAT, FORMER_FORMAT, FRONT_LOG, FRONT_MARK, Environment
+from journal.former import drop_former, keep_former, present_bytes
 from journal.reader import BASE_KEY, CUT_KEY, index_prefix, objects_in
 from journal.snapshot import Snapshot, pack_snapshot
 from journal.space import COMMIT_BYTES
@@ -33,13 +35,18 @@ COMPACTED = "data.mdb.compact"
 
 def set_base(environment: Environment, base: Snapshot, cut: bool, excised: Sequence[int]) -> None:
     """From here on the fold begins with `base`; the contents of `excised` entries are gone, and with `cut` all entries
-    up to the base are to go (`go_on`). Snapshots from before it, which may hold of what is gone, go too."""
-    environment.make_room(2 * len(base.content) + 2 * COMMIT_BYTES)
+    up to the base are to go (`go_on`). Snapshots from before it, which may hold of what is gone, go too. Without a
+    cut the former base may stay for the past that it tells of (journal/former.py)."""
+    former_bytes = 0 if cut else present_bytes(environment)
+    environment.make_room(2 * len(base.content) + former_bytes + 2 * COMMIT_BYTES)
     seq = base.seq.to_bytes(8, "big")
     with environment.lmdb.begin(write=True) as txn:
         meta = environment.db["meta"]
+        former = not cut and keep_former(environment, txn, base, excised)
+        if cut:
+            drop_former(environment, txn)
         txn.put(BASE_KEY, seq + pack_snapshot(base), db=meta)
-        txn.put(b"format", str(BASE_FORMAT).encode(), db=meta)
+        txn.put(b"format", str(FORMER_FORMAT if former else BASE_FORMAT).encode(), db=meta)
         txn.put(COMPACT_KEY, b"", db=meta)
         if cut:
             txn.put(CUT_KEY, seq, db=meta)

@@ -9,7 +9,7 @@ damaged pages abort the process that reads them, and a truncated file kills it w
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import lmdb
@@ -21,7 +21,6 @@ from journal.errors import JournalBusy, JournalError
 from journal.events import JournalCheckpointed, JournalExcised
 from journal.head import Head, read_head
 from journal.reader import LAST, Reader
-from journal.snapshot import Snapshot
 
 RECENT_ENTRIES = 1_000
 """How far back a start's check looks at least, whatever its snapshot stands on."""
@@ -100,19 +99,19 @@ def _chain(reader: Reader, stream: str, since: int, proven: Progress = _quiet) -
         return Report(0, 0, 0, "")
     begin = reader.first_seq(stream)
     first = max(begin, min(since, last.header.seq - RECENT_ENTRIES + 1))
-    base = reader.base() if stream == "facts" else None
+    found = map(reader.base, reader.base_seqs()) if stream == "facts" else ()
+    bases = [Head(base.seq, base.head) for base in found if base is not None]
     # The audit stream is a ring: its first entry's own link is all there is to begin with.
     prev = reader.genesis if first == 1 else None
-    if base is not None and first == base.seq + 1:
-        prev = base.head
+    prev = next((base.hash for base in bases if first == base.seq + 1), prev)
     entries = _told(reader.entries(first, stream=stream), first, proven)
 
     def went(seq: int) -> bool:
         """Whether the ring has let go of it since."""
         return stream == "audit" and seq < reader.first_seq(stream)
 
-    report = check_entries(entries, first, prev, stream, base, went)
-    if stream == "facts" and begin > 1 and (base is None or begin > base.seq + 1):
+    report = check_entries(entries, first, prev, stream, bases, went)
+    if stream == "facts" and begin > 1 and (not bases or begin > bases[-1].seq + 1):
         lost = Finding(
             f"history begins at entry {begin}, and no checkpoint says that what was before may be gone", begin
         )
@@ -138,16 +137,17 @@ def check_entries(
     first: int,
     prev: bytes | None,
     stream: str = "facts",
-    base: Snapshot | None = None,
+    bases: Sequence[Head] = (),
     went: Callable[[int], bool] = _kept,
 ) -> Report:
     """Walk `entries`, which begin at `first` behind the link `prev` (None: not known, the first entry's is taken).
 
-    A `base` that the fold begins with stands on the entry that it names, and a checkpoint behind it says so. Where one
-    is missing that `went` at the front of a ring meanwhile, the walk goes on with the one that came.
+    Each of `bases`, which a fold may begin with, stands on the entry that it names, and a checkpoint behind it says so.
+    Where one is missing that `went` at the front of a ring meanwhile, the walk goes on with the one that came.
     """
     findings: list[Finding] = []
-    vouched = base is None or first > base.seq + 1  # else it is said behind what is looked at
+    standing = {base.seq: base.hash.hex() for base in bases}
+    unvouched = {seq for seq in standing if first <= seq + 1}  # of others it is said before what is looked at
     gone: list[int] = []
     announced: set[int] = set()
     checked = unreadable = 0
@@ -164,15 +164,15 @@ def check_entries(
                 event = decode(stored)
                 if isinstance(event, JournalExcised):
                     announced.update(event.seqs)
-                if isinstance(event, JournalCheckpointed) and base is not None and event.upto == base.seq:
-                    vouched = vouched or event.head_hash == base.head.hex()
+                if isinstance(event, JournalCheckpointed) and event.head_hash == standing.get(event.upto):
+                    unvouched.discard(event.upto)
             except UnknownMust:
                 unreadable += 1
             except BadBody as error:
                 findings.append(Finding(str(error), seq, stream))
             if stored.excised:
                 gone.append(seq)
-            if base is not None and seq == base.seq and stored.hash != base.head:
+            if seq in standing and stored.hash.hex() != standing[seq]:
                 findings.append(Finding(f"what the fold begins with does not stand on entry {seq}", seq, stream))
             checked += 1
             seq, link = seq + 1, stored.hash
@@ -188,10 +188,11 @@ def check_entries(
             for one in gone
             if one not in announced
         ]
-    if base is not None and not findings and not vouched:
-        findings.append(
-            Finding(f"the fold begins behind entry {base.seq}, and no journal.checkpointed says so", base.seq)
-        )
+    if not findings:
+        findings = [
+            Finding(f"the fold begins behind entry {one}, and no journal.checkpointed says so", one)
+            for one in sorted(unvouched)
+        ]
     return Report(checked, first, seq - 1, link.hex(), tuple(findings), len(gone), unreadable)
 
 

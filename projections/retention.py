@@ -118,7 +118,7 @@ def _texts(spec: ContainerSpec) -> Iterator[tuple[str, str]]:
     the environment are sealed, so only its names count."""
     for what, words in (
         ("argument", (*spec.command, *spec.args)),
-        ("environment", (one.name for one in (*spec.env, *spec.secret_env))),
+        ("environment", (*(one.name for one in spec.env), *(one.name for one in spec.secret_env))),
         ("host", (f"{name} {address}" for name, address in spec.extra_hosts)),
         ("bind", (*spec.host_bind_paths, *(f"{one.source}:{one.mount_path}" for one in spec.host_binds))),
         ("check", () if spec.health is None else (*spec.health.command, spec.health.path)),

@@ -9,6 +9,7 @@ import pytest
 from journal.codec import decode
 from journal.entry import genesis
 from journal.events import EVENT_TYPES, BootStarted, JournalCheckpointed, UpdateBegun, WorkloadApplied, type_of
+from journal.head import Head
 from journal.release import RELEASE
 from journal.verify import check_entries
 from projections.describe import describe
@@ -45,7 +46,7 @@ def test_a_recorded_history_is_whole_down_to_its_first_link(release: str) -> Non
         journal_id = Archive(source).journal_id
     base, first = base_of(release), facts[0].header.seq
     link = genesis(journal_id) if first == 1 else _cut_head(release, first - 1)
-    report = check_entries(facts, first, link, base=base)
+    report = check_entries(facts, first, link, bases=[Head(base.seq, base.head)] if base else ())
     assert report.whole and not report.unreadable
     assert (report.checked, report.head_hash) == (record.entries, record.head)
 

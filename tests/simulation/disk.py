@@ -37,7 +37,7 @@ class Disk:
         """Of what was cut nothing is left but its place."""
         self.first = 1
         self.to_be_cut = 0
-        self.base: Snapshot | None = None
+        self.bases: list[Snapshot] = []
         self.excised: set[int] = set()
         self.snapshots: dict[tuple[int, int], bytes] = {}
         self.full = False
@@ -68,7 +68,9 @@ class Disk:
         """A transaction is durable: see journal/retention.py, `set_base`."""
         self._proven.take(self.moved[len(self._proven.entries) :])
         assert self._proven.links[base.seq] == base.head, f"what is left does not follow entry {base.seq}"
-        self.base = base
+        excised = tuple(excised)
+        before = 0 if cut else min((base.seq, *excised))
+        self.bases = [*(one for one in self.bases if one.seq < before), base]
         self.snapshots = {key: packed for key, packed in self.snapshots.items() if key[1] >= base.seq}
         for seq in excised:
             self.moved[seq - 1] = pack(unpack(self.moved[seq - 1]).header_bytes, b"", b"")
@@ -217,9 +219,13 @@ class SimulatedReader:
                 return found
         return None
 
-    def base(self) -> Snapshot | None:
+    def base(self, upto: int = LAST) -> Snapshot | None:
         """See Reader."""
-        return self._disk.base
+        return next((base for base in reversed(self._disk.bases) if base.seq <= upto), None)
+
+    def base_seqs(self) -> tuple[int, ...]:
+        """See Reader."""
+        return tuple(base.seq for base in self._disk.bases)
 
     def entries(self, first: int = 1, last: int = LAST) -> Iterator[Stored]:
         """See Reader."""

@@ -107,9 +107,10 @@ class Archivist:
         disk = self._simulation.disk
         if seq < disk.begins and disk.begins > 1:
             return {"HISTORY_BEGINS_LATER"}
-        behind = disk.base is None or seq >= disk.base.seq
-        whole = disk.begins == 1 and not any(one <= seq for one in disk.excised)
-        return set() if behind or whole else {"CONTENT_GONE"}
+        begin = max((base.seq for base in disk.bases if base.seq <= seq), default=0)
+        known = begin > 0 or disk.begins == 1
+        whole = known and not any(begin < one <= seq for one in disk.excised)
+        return set() if whole else {"CONTENT_GONE"}
 
     def _look_at_head(self, life: Life) -> None:
         """A client remembers the newest entry that it was told of; what was forgotten since does not alarm it."""

@@ -107,7 +107,7 @@ def test_an_archive_that_has_lost_what_it_begins_with_tells_nothing_before_the_b
         Failure, match="the state that this entry stands on is not kept: nothing can be told before entry 5"
     ):
         told(4)
-    with pytest.raises(Failure, match="the archive begins at entry 4$"):
+    with pytest.raises(Failure, match=r"the archive begins at entry 4$"):
         told(2)
 
 

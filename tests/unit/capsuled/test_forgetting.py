@@ -1,32 +1,43 @@
 """What is said to be forgotten is forgotten: also when its caller has gone, or the disk had no room for an earlier one."""
 
 import asyncio
+import io
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from capsule.v1 import history_pb2
 from capsule.v1 import retention_pb2 as pb
+from capsulectl.folding import Folding
+from capsuled.caller import Caller
 from capsuled.engine import Engine
-from capsuled.memory import Recollection
+from capsuled.memory import Recollection, replay_journal
 from capsuled.moments import Moments
 from capsuled.retention import NoRoom, Retention
 from capsuled.rpc import Refused
 from capsuled.services.retention import RetentionService
 from capsuled.session import CURRENT, Session
 from journal import retention
+from journal.archive import Archive, export, import_archive
 from journal.entry import LOCAL
 from journal.environment import Environment
 from journal.errors import HistoryCut, JournalError
-from journal.events import CallRead, DaemonStopped
+from journal.events import CallRead, DaemonStarted, DaemonStopped
+from journal.former import drop_former
+from journal.reader import Reader
 from journal.space import Space
+from journal.verify import verify
 from journal.writer import Journal
+from projections.intents import Apply, Declared
+from projections.refusals import Refusal
 from projections.state import Machine, Slots
+from projections.views import state_hash
 from tests.support.clock import HandClock
-from tests.support.story import ALL
+from tests.support.story import ALL, declared
 
 
 class Memory:
@@ -48,6 +59,12 @@ class Memory:
         moment = history_pb2.Moment(seq=upto)
         request = pb.TruncateRequest(upto=moment, head_hash=head_hash, exported_to="old.capsule", dry_run=dry_run)
         return await self.service.Truncate(request, None)
+
+    async def apply(self, workload: Declared) -> None:
+        CURRENT.set(Session(LOCAL))
+        outcome = await self.engine.call(Apply((workload,)), Caller(LOCAL, "apply", "", ""))
+        assert not isinstance(outcome, Refusal), outcome
+        await self.engine.durable()
 
     def says(self, seq: int) -> bool:
         stored = self.journal.reader.get(seq)
@@ -164,7 +181,13 @@ def test_a_call_that_is_made_again_is_answered_and_forgets_nothing_more(tmp_path
     telling(tmp_path, story)
 
 
-def test_between_a_cut_and_what_was_removed_later_the_past_is_not_told_and_nothing_is_called_damaged(
+def _as_by_a_release_that_knew_one_base(memory: Memory) -> None:
+    environment = memory.journal.reader._env
+    with environment.lmdb.begin(write=True) as txn:
+        drop_former(environment, txn)
+
+
+def test_where_a_cut_has_lost_what_it_began_with_the_past_is_not_told_and_nothing_is_called_damaged(
     tmp_path: Path,
 ) -> None:
     async def story(memory: Memory) -> None:
@@ -178,6 +201,10 @@ def test_between_a_cut_and_what_was_removed_later_the_past_is_not_told_and_nothi
         memory.engine.record([CallRead("c")])
         await memory.excise(3)
         for asked in (Moments(reader, HandClock().wall_ns).machine, Moments(reader, HandClock().wall_ns).check_told):
+            asked(call + 1)
+        await Recollection(reader).after(call)
+        _as_by_a_release_that_knew_one_base(memory)
+        for asked in (Moments(reader, HandClock().wall_ns).machine, Moments(reader, HandClock().wall_ns).check_told):
             with pytest.raises(Refused, match="history begins at entry 3, and since the content of a later entry"):
                 asked(call + 1)
         Moments(reader, HandClock().wall_ns).check_told(memory.engine.machine.seq)
@@ -185,3 +212,91 @@ def test_between_a_cut_and_what_was_removed_later_the_past_is_not_told_and_nothi
             await Recollection(reader).after(call)
 
     telling(tmp_path, story)
+
+
+def test_each_removal_takes_from_sight_what_is_between_it_and_its_mark_and_nothing_else(tmp_path: Path) -> None:
+    async def story(memory: Memory) -> None:
+        reader, started = memory.journal.reader, DaemonStarted(mode="hosted", previous="clean", keeps_streaks=True)
+        moments = Moments(reader, HandClock().wall_ns)
+
+        def untold() -> list[int]:
+            dark = []
+            for seq in range(reader.first_seq(), memory.engine.machine.seq + 1):
+                try:
+                    assert moments.machine(seq).seq == seq
+                except Refused:
+                    dark.append(seq)
+            return dark
+
+        memory.engine.record([started] * 3)
+        await memory.engine.durable()
+        head = reader.get(3)
+        assert head is not None
+        await memory.truncate(3, head.hash.hex(), dry_run=False)
+        memory.engine.record([started] * 3)
+        first = memory.engine.machine.seq - 1
+        await memory.excise(first)
+        memory.engine.record([started] * 4)
+        second = memory.engine.machine.seq - 2
+        await memory.excise(second)
+        memory.engine.record([started])
+        await memory.engine.durable()
+        assert untold() == [first, second, second + 1]
+        made = Archive(io.BytesIO(b"".join(export(reader, reader.journal_id))))
+        list(made.entries())
+        assert [base.seq for base in made.bases] == [3, first + 1, second + 2] == [*reader.base_seqs()]
+        then = Folding(Archive(io.BytesIO(b"".join(export(reader, reader.journal_id)))), first - 1).all_of_it()
+        assert state_hash(then) == state_hash(moments.machine(first - 1))
+        import_archive(io.BytesIO(b"".join(export(reader, reader.journal_id))), tmp_path / "elsewhere")
+        assert verify(tmp_path / "elsewhere").whole
+        elsewhere = Reader.open(tmp_path / "elsewhere")
+        assert elsewhere.base_seqs() == reader.base_seqs()
+        told, _ = replay_journal(elsewhere, first - 1)
+        assert not told.problem and told.state_hash == state_hash(then)
+        elsewhere.close()
+
+    telling(tmp_path / "here", story)
+
+
+def test_a_former_base_goes_with_what_was_removed_at_or_before_it_or_is_said_in_it_too(tmp_path: Path) -> None:
+    async def story(memory: Memory) -> None:
+        reader, slip = memory.journal.reader, declared("web", "--password=a-slip")
+        for call in (slip, declared("db", "--as-ever")):
+            await memory.apply(call)
+        upto = memory.engine.machine.seq
+        memory.engine.record([CallRead("d")])
+        await memory.engine.durable()
+        head = reader.get(upto)
+        assert head is not None
+        await memory.truncate(upto, head.hash.hex(), dry_run=False)
+        await memory.apply(replace(slip, labels=(("app", "web"),)))
+        said = memory.engine.machine.seq
+        memory.engine.record([CallRead("c")])
+        await memory.apply(declared("web", "--mended"))
+        await memory.excise(said + 1)
+        kept = reader.base_seqs()
+        assert kept[0] == upto and len(kept) == 2, "it has nothing of a read"
+        await memory.excise(said)
+        assert len(reader.base_seqs()) == 1, "the one is newer than what was removed, and the other has the value, too"
+
+    telling(tmp_path, story)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file() and b"a-slip" in path.read_bytes()] == []
+
+
+def test_a_later_cut_leaves_no_former_base(tmp_path: Path) -> None:
+    async def story(memory: Memory) -> None:
+        reader = memory.journal.reader
+        await memory.excise(2)
+        memory.engine.record([CallRead("c")])
+        await memory.excise(memory.engine.machine.seq)
+        assert len(reader.base_seqs()) == 2
+        memory.engine.record([CallRead("d"), CallRead("e")])
+        await memory.engine.durable()
+        upto = memory.engine.machine.seq - 1
+        head = reader.get(upto)
+        assert head is not None
+        await memory.truncate(upto, head.hash.hex(), dry_run=False)
+        assert reader.base_seqs() == (upto,)
+
+    telling(tmp_path, story)
+    assert verify(tmp_path).whole
