@@ -184,7 +184,7 @@ PLANTED = (
         "base-forgotten",
         "a fold begins with the empty state although history was cut",
         BEGINNING,
-        "    if base is None or base.seq > upto:\n",
+        "    if base is None:\n",
         "    if True:\n",
     ),
     Mutant(

@@ -16,9 +16,9 @@ from journal.entry import LOCAL, MalformedEntry
 from journal.environment import Environment
 from journal.errors import HistoryCut
 from journal.events import JournalCheckpointed, JournalExcised, WorkloadStopRequested
-from journal.reader import CUT_KEY, Reader
+from journal.reader import CUT_KEY, FORMER_PREFIX, Reader
 from journal.sequencer import THIS_BATCH, Draft
-from journal.snapshot import Snapshot
+from journal.snapshot import Snapshot, pack_snapshot
 from journal.space import Space
 from journal.verify import verify
 from journal.writer import Journal
@@ -296,6 +296,31 @@ def test_another_base_than_the_checkpoints_is_found(tmp_path: Path, what: str) -
             reader.base()
     environment.close()
     assert not verify(tmp_path).whole
+
+
+@pytest.mark.parametrize("seq", [20, 25])
+def test_a_former_base_that_stands_on_no_entry_or_that_no_checkpoint_tells_of_is_found(
+    tmp_path: Path, seq: int
+) -> None:
+    async def story(journal: Journal) -> None:
+        await excised(journal, 7)
+        journal.append([Draft(WorkloadStopRequested("slip", 1), LOCAL)])
+        await journal.durable(journal.seq)
+        await excised(journal, COUNT + 3)
+
+    telling(tmp_path, story)
+    assert verify(tmp_path).whole
+    environment = Environment(tmp_path)
+    stored = Reader(environment).get(seq)
+    assert stored is not None
+    strange = Snapshot(seq, stored.hash if seq == 25 else bytes(32), b"x")
+    with environment.lmdb.begin(write=True) as txn:
+        assert txn.get(b"format", db=environment.db["meta"]) == b"4", "who knows of no former one would leave it there"
+        place = seq.to_bytes(8, "big")
+        txn.put(FORMER_PREFIX + place, place + pack_snapshot(strange), db=environment.db["meta"])
+    environment.close()
+    found = verify(tmp_path).findings[0].problem
+    assert ("no journal.checkpointed says so" if seq == 25 else "does not stand on entry 20") in found
 
 
 def test_a_release_that_knows_no_base_does_not_open_it(tmp_path: Path) -> None:
