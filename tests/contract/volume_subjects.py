@@ -223,7 +223,8 @@ def small_disk(*mkfs: str, size_mib: int) -> Iterator[Path]:
         subprocess.run(["mount", "-o", "loop", image, point], check=True, capture_output=True)
         yield point
     finally:
-        subprocess.run(["umount", point], capture_output=True, check=False)
+        # At once for us, and for who still has it open with that: it was left mounted when it was busy.
+        subprocess.run(["umount", "-l", point], capture_output=True, check=False)
         shutil.rmtree(directory, ignore_errors=True)
 
 
