@@ -27,9 +27,9 @@ def found(*answers: str) -> str:
     """Which device the root is on, where `blkid` answers so, the last one for ever."""
     cases = "".join(f"{number}) printf '{one}' ;; " for number, one in enumerate(answers[:-1], 1))
     asked = f'blkid() {{ echo >>"$count"; case $(wc -l <"$count") in {cases}*) printf \'{answers[-1]}\' ;; esac; }}\n'
-    fails = 'fail() { echo "fail: $1"; exit; }\nwanted=PARTUUID=1\ncount=$(mktemp)\n'
+    fails = 'count=$(mktemp)\ntrap \'rm "$count"\' EXIT\nfail() { echo "fail: $1"; exit; }\nwanted=PARTUUID=1\n'
     looked = part("# A disk may take a while", "# Its boot partition stands")
-    return run(f'{fails}{asked}{looked}\necho "root: $device"; rm "$count"')
+    return run(f'{fails}{asked}{looked}\necho "root: $device"')
 
 
 def test_the_root_is_waited_for_and_is_the_partition_with_its_id() -> None:
