@@ -57,7 +57,7 @@ def said_by(machine: Machine, seq: int, event: Event | None) -> str:
     for workload in machine.workloads.values():
         runs = [run for run in (workload.run, workload.last_run) if run is not None]
         told = [workload.revision, _failed(workload), *(one for run in runs for one in (run.revision, run.ended_seq))]
-        if seq in told or _has_words_of(workload, event):
+        if seq in told or _has_words_of(workload, event) or _has_labels_of(workload, seq, event):
             return f"workload {workload.name}"
     for secret in machine.secrets.values():
         if secret.uid == seq:
@@ -88,6 +88,13 @@ def _has_words_of(workload: Workload, event: Event | None) -> bool:
         return False
     runs = (run for run in (workload.run, workload.last_run) if run is not None)
     return any((run.number, run.health_message) == (event.run, event.message) for run in runs)
+
+
+def _has_labels_of(workload: Workload, seq: int, event: Event | None) -> bool:
+    """Labels change without a new revision, which has all of its own: what is older than that has none here."""
+    if not isinstance(event, WorkloadApplied) or seq <= workload.revision:
+        return False
+    return any(one.name == workload.name and one.labels and one.labels == workload.labels for one in event.items)
 
 
 def _all_there(machine: Machine, event: WorkloadApplied) -> str:

@@ -85,6 +85,17 @@ def test_labels_are_said_by_the_entry_that_changed_them(later: Callable[[Story],
     assert reason(excise(story, first)) == "STILL_SO", "its spec is of that entry"
 
 
+def test_labels_that_are_there_count_also_where_another_of_the_same_call_is_gone() -> None:
+    story = Story()
+    story.apply(labelled("web"), labelled("db"))
+    story.apply(labelled("web", key="password"), labelled("db", key="password"))
+    slip = story.machine.seq
+    story.apply(labelled("db", key="another"))
+    assert reason(excise(story, slip)) == "STILL_SO"
+    story.apply(labelled("web", key="another"))
+    assert reason(excise(story, slip)) == ""
+
+
 def test_labels_that_were_declared_again_with_another_spec_are_not_of_the_former_entry() -> None:
     story = Story()
     story.apply(labelled("web", "password", app="web"))
