@@ -132,8 +132,8 @@ def excise(
     connection.call(connection.retention.Excise, request, timeout=RETAIN_S)
     what = f"entry {seqs[0]}" if len(seqs) == 1 else f"{len(seqs)} entries"
     unseen = (
-        f"how the machine was between entry {min(seqs)} and now can then not be shown any more, nor gone back to; from "
-        "further back, where a state that history begins with says the same"
+        f"how the machine was between entry {min(seqs)} and now can then not be shown any more, nor gone back to; nor "
+        "longer ago, where a state that was kept for that has the same words in it"
     )
     if dry_run:
         say(f"the content of {what} would be removed; {unseen}", common.quiet)

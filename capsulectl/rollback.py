@@ -139,7 +139,8 @@ def _request(name: str, to: str, reason: str, expect_seq: int | None) -> Any:
             try:
                 request.moment.CopyFrom(moment(to, "--to"))
             except Failure as failure:
-                hint = f". If a volume is meant, it goes back to a snapshot of that name: volume/{name}"
+                volume = f"If a volume is meant, it goes back to a snapshot of that name: volume/{name}"
+                hint = f", or `previous` or `healthy`. {volume}"
                 told = failure.message + (hint if name and _like_a_name(to) else "")
                 raise Failure(told, failure.code) from failure
     return request

@@ -120,5 +120,5 @@ def test_a_fix_that_was_declared_between_the_plan_and_the_yes_is_not_overwritten
 def test_only_what_could_be_a_snapshots_name_is_taken_for_one(to: str, named: bool) -> None:
     with pytest.raises(Failure, match="is no moment") as refused:
         rollback.rollback("hello", to=to, dry_run=True)
-    assert ("If a volume is meant" in refused.value.message) == named
+    assert ("`previous` or `healthy`. If a volume is meant" in refused.value.message) == named
     assert ("volume/hello" in refused.value.message) == named
