@@ -210,7 +210,8 @@ class Uplink:
                 pause_s = min(2 * pause_s, CAP_PAUSE_S)
 
     async def _ask(self, interface: str, group: asyncio.TaskGroup) -> None:
-        (RUN / f"{interface}.starting").touch()
+        """Each client begins by taking the address off. The script is told to let it be: it is good for as long as it
+        was leased, whichever client asked, and the next one may find no server for a while."""
         command = ["busybox", "udhcpc", "-f", "-i", interface, "-s", SCRIPT, "-x", f"hostname:{self._hostname}"]
         command += ["-O", "ntpsrv", "-t", "4", "-T", "2", "-A", "8", "-S"]
         try:
@@ -218,7 +219,7 @@ class Uplink:
         except OSError:
             pass  # it never had one
         with contextlib.closing(Growth()) as growth, contextlib.closing(self._log(growth, group)) as said:
-            await supervise(command, said.path)
+            await supervise(command, said.path, before=(RUN / f"{interface}.starting").touch)
 
     def _log(self, growth: Growth, group: asyncio.TaskGroup) -> PlainLog:
         """What the client says, held to a bound; below /run where the disk takes no file."""

@@ -184,7 +184,7 @@ def test_a_client_that_cannot_be_started_is_told_of_and_tried_again(
 ) -> None:
     attempts, room, started = list[Path](), asyncio.Event(), asyncio.Event()
 
-    async def supervise(command: Any, log_file: Path) -> None:
+    async def supervise(command: Any, log_file: Path, before: Any) -> None:
         attempts.append(log_file)
         if not room.is_set():
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
@@ -200,6 +200,19 @@ def test_a_client_that_cannot_be_started_is_told_of_and_tried_again(
         assert await made.warnings() == ()
 
     monkeypatch.setattr(uplink, "supervise", supervise)
+    running(tmp_path, tmp_path / "uplink.log", story)
+
+
+def test_a_client_that_ends_leaves_the_address_to_the_next(tmp_path: Path) -> None:
+    """The script takes it off at a client's start, unless that one is a start of ours (image/files/uplink)."""
+    starts = tmp_path / "starts"
+
+    async def story(made: Uplink) -> None:
+        await until(lambda: starts.exists() and starts.read_text().count("\n") == 3)
+        assert set(starts.read_text().split()) == {"kept"}
+
+    takes_it = f"rm {tmp_path}/run/eth0.starting && echo kept >>{starts} || echo lost >>{starts}"
+    client(tmp_path, f"{takes_it}; test $(wc -l <{starts}) -lt 3 || exec sleep 60")
     running(tmp_path, tmp_path / "uplink.log", story)
 
 
