@@ -10,11 +10,13 @@ _ETHERNET = "1"  # ARPHRD_ETHER
 
 
 class Link(msgspec.Struct, frozen=True):
-    """`carrier`: a cable is in, and something is at its other end."""
+    """`carrier`: a cable is in, and something is at its other end. `index`: the kernel's number of it; one that is
+    registered anew, as by its driver, has the same name and another number."""
 
     name: str
     mac: str
     carrier: bool
+    index: int = 0
 
 
 def links(sys: Path = Path("/sys")) -> tuple[Link, ...]:
@@ -23,7 +25,8 @@ def links(sys: Path = Path("/sys")) -> tuple[Link, ...]:
     found = []
     for place in (sys / "class/net").iterdir():
         if (place / "device").exists() and text_of(place / "type") == _ETHERNET:
-            found.append(Link(place.name, text_of(place / "address"), text_of(place / "carrier") == "1"))
+            carrier, index = text_of(place / "carrier") == "1", int(text_of(place / "ifindex") or 0)
+            found.append(Link(place.name, text_of(place / "address"), carrier, index))
     return tuple(sorted(found, key=lambda one: (len(one.name), one.name)))
 
 

@@ -1,24 +1,26 @@
 """The way to the LAN: the first interface that has a link, by DHCP or as the operator wrote it down.
 
 DHCP is busybox's client, kept running: it asks, renews, and tells a script of ours, which sets address and route and
-notes the lease. It asks for the address that it had last, whichever slot booted. When the cable goes to another
-interface, the uplink goes with it.
+notes the lease. It asks for the address that it had last, whichever slot booted. What an operator wrote is kept there
+(fixed.py). When the cable goes to another interface, the uplink goes with it.
 """
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from capsuled.boot.lease import Lease, Static, resolver_text, told, written
-from capsuled.boot.links import chosen, lacking, links
+from capsuled.boot.fixed import Fixed
+from capsuled.boot.lease import Lease, Static, told, written
+from capsuled.boot.links import Link, chosen, lacking, links
 from capsuled.logs.growth import Growth
 from capsuled.logs.plain import PlainLog
 from capsuled.processes import CommandFailed, run, supervise
-from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
+from effects.network.kernel_news import ADDRESSES, LINKS, ROUTES, kernel_news
 from journal.durable import write_durably
 
 log = logging.getLogger(__name__)
@@ -26,8 +28,6 @@ log = logging.getLogger(__name__)
 SCRIPT = "/capsule/uplink"
 RUN = Path("/run/capsule/uplink")
 """Where the script notes leases; it names the place, too."""
-
-RESOLVER = Path("/etc/resolv.conf")
 
 LOG_BYTES = 1 << 20
 """Without a server on the LAN the client says so several times a minute, for ever."""
@@ -55,11 +55,11 @@ class Uplink:
         self._place = place
         self._hostname = ""
         self._changed = changed
-        self._interface = ""
-        self._linked = False
+        self._card: Link | None = None
         self._lease: Lease | None = None
         self._is_static = False
         self._keeping: asyncio.Task[None] | None = None
+        self._fixed: Fixed | None = None
         self._up = asyncio.Event()
         self.problem = ""
         self._absent = ""
@@ -79,11 +79,23 @@ class Uplink:
 
     async def warnings(self) -> tuple[str, ...]:
         """What an operator should know of now."""
-        return tuple(filter(None, (self.problem, self._absent, self._unasked)))
+        return tuple(filter(None, (self.problem, self._absent, self._unasked, self._unset())))
+
+    def _unset(self) -> str:
+        if self._fixed is None or not self._fixed.problem:
+            return ""
+        return (
+            f"the uplink cannot be set up as {self._place.written} says: {self._fixed.problem}. It is tried again by "
+            "itself; if it stays so, correct the file, and start the machine anew"
+        )
 
     def unreached(self) -> str:
         """Why there is no address."""
-        return lacking(links(), self._interface)
+        return self._unset() or lacking(links(), self._interface)
+
+    @property
+    def _interface(self) -> str:
+        return "" if self._card is None else self._card.name
 
     async def run(self, hostname: str) -> None:
         """Until cancelled; `hostname` is told to the DHCP server. Raises OSError where the kernel tells no news of
@@ -91,7 +103,7 @@ class Uplink:
         RUN.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._hostname = hostname
         static = self._static()
-        news = kernel_news(LINKS, ADDRESSES)
+        news = kernel_news(LINKS, ADDRESSES, ROUTES)
         try:
             await self._until_there("" if static is None else static.interface)
             await self._bring_up()
@@ -141,6 +153,9 @@ class Uplink:
             try:
                 if not int(flags.read_text(), 16) & 1:
                     await run("ip", "link", "set", name, "up")
+                    if self._card is not None and name == self._card.name:
+                        # Whoever set it down took its routes: it is as with a cable that was out.
+                        self._card = msgspec.structs.replace(self._card, carrier=False)
             except (CommandFailed, OSError) as error:
                 log.warning("%s cannot be brought up: %s", name, error)
 
@@ -148,27 +163,43 @@ class Uplink:
         static = self._present(asked)
         having = links()
         wanted = chosen(having, self._interface, static.interface if static is not None else "")
-        linked = any(link.carrier for link in having if link.name == wanted)
-        if wanted != self._interface:
-            await self._let_go()
-            for one in sorted({self._interface, *(file.stem for file in RUN.glob("*.lease"))} - {"", wanted}):
-                await leave(one)
-            self._interface = wanted
-            if not wanted:
-                log.warning("no interface has a link: the machine is on no LAN")
-            elif static is None:
-                self._keeping = asyncio.create_task(self._keep_asking(wanted), name=f"uplink {wanted}")
-            else:
-                await self._set(wanted, static.lease)
-        elif linked and not self._linked and static is None:
+        before, self._card = self._card, next((link for link in having if link.name == wanted), None)
+        if _which(self._card) != _which(before):
+            await self._go_over(before, static)
+        elif self._fixed is not None:
+            self._fixed.look()
+        elif self._card is not None and before is not None and self._card.carrier and not before.carrier:
             # Behind the cable there may be another LAN, and a client that holds a lease asks when half of it is over.
             log.info("%s has a link again: the address is asked for anew", wanted)
             await self._let_go()
-            self._keeping = asyncio.create_task(self._keep_asking(wanted), name=f"uplink {wanted}")
-        self._linked = linked
-        lease = static.lease if static is not None and wanted else told(RUN / f"{wanted}.lease") if wanted else None
+            self._ask_for(wanted)
+        if self._fixed is None:
+            lease = told(RUN / f"{wanted}.lease") if wanted else None
+            if lease != self._lease:
+                self._take(wanted, lease, "dhcp")
+
+    async def _go_over(self, before: Link | None, static: Static | None) -> None:
+        """To another card, also one that was registered anew under the name of its former self, or to none."""
+        card = self._card
+        await self._let_go()
+        self._take("", None, "")
+        left = {file.stem for file in RUN.glob("*.lease")} - {self._interface}
+        for one in sorted(left if before is None else left | {before.name}):
+            await leave(one, RUN)
+        if card is None:
+            log.warning("no interface has a link: the machine is on no LAN")
+        elif static is None:
+            self._ask_for(card.name)
+        else:
+            self._fixed = Fixed(card.name, static.lease, partial(self._is_there, card.name, static.lease))
+            self._keeping = asyncio.create_task(self._fixed.keep(), name=f"uplink {card.name}")
+
+    def _ask_for(self, interface: str) -> None:
+        self._keeping = asyncio.create_task(self._keep_asking(interface), name=f"uplink {interface}")
+
+    def _is_there(self, interface: str, lease: Lease) -> None:
         if lease != self._lease:
-            self._take(wanted, lease, "static" if static is not None else "dhcp")
+            self._take(interface, lease, "static")
 
     def _take(self, interface: str, lease: Lease | None, how: str) -> None:
         self._lease, self._is_static = lease, how == "static"
@@ -179,9 +210,12 @@ class Uplink:
         log.info("uplink %s has %s by %s", interface, lease.address, how)
         text, known = f"{interface} {lease.address} {how}\n", RUN / "told"
         # A daemon that was started again finds the machine where it was: that is no news.
-        if not known.exists() or known.read_text() != text:
-            self._changed(interface, str(lease.address), how)
-            known.write_text(text)
+        try:
+            if not known.exists() or known.read_text() != text:
+                self._changed(interface, str(lease.address), how)
+                known.write_text(text)
+        except OSError as error:
+            log.warning("the next start of the daemon will take the address for another one: %s", error)
         if how == "dhcp":
             try:
                 self._place.remembered.mkdir(mode=0o700, exist_ok=True)
@@ -228,26 +262,21 @@ class Uplink:
         except OSError:
             return PlainLog(growth, group, RUN / "uplink.log", LOG_BYTES)
 
-    async def _set(self, interface: str, lease: Lease) -> None:
-        try:
-            await run("ip", "address", "replace", str(lease.address), "dev", interface)
-            if lease.router is not None:
-                await run("ip", "route", "replace", "default", "via", str(lease.router), "dev", interface)
-            RESOLVER.write_text(resolver_text(lease.dns))
-        except (CommandFailed, OSError) as error:
-            self.problem = f"the uplink cannot be set up as {self._place.written} says: {error}"
-            log.error("%s", self.problem)
-
     async def _let_go(self) -> None:
         """The address stays where it is: a daemon that ends keeps its machine on the LAN."""
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
             self._keeping = None
+        self._fixed = None
         self._unasked = ""
 
 
-async def leave(interface: str, noted: Path = RUN) -> None:
+def _which(card: Link | None) -> tuple[str, int] | None:
+    return None if card is None else (card.name, card.index)
+
+
+async def leave(interface: str, noted: Path) -> None:
     """It is the uplink no more, so its address and its lease go: while it has that address, the LAN's route leads into
     it, with a cable or without."""
     (noted / f"{interface}.lease").unlink(missing_ok=True)

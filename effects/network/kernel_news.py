@@ -21,6 +21,7 @@ class Topic(msgspec.Struct, frozen=True):
 TABLES = Topic(12, 1 << 6)  # NETLINK_NETFILTER, NFNLGRP_NFTABLES
 LINKS = Topic(socket.NETLINK_ROUTE, 1 << 0)  # RTMGRP_LINK
 ADDRESSES = Topic(socket.NETLINK_ROUTE, 1 << 4)  # RTMGRP_IPV4_IFADDR
+ROUTES = Topic(socket.NETLINK_ROUTE, 1 << 6)  # RTMGRP_IPV4_ROUTE
 
 
 async def _at_once() -> None:

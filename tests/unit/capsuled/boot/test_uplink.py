@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import msgspec
 import pytest
 
 from capsuled.boot import uplink
+from capsuled.boot.fixed import ways_out
 from capsuled.boot.links import Link
 from capsuled.boot.uplink import Place, Uplink
+from capsuled.processes import CommandFailed
 from tests.support.until import until
 
 CARD = Link("eth0", "52:54:00:12:34:56", True)
@@ -47,11 +50,20 @@ def tool(directory: Path, name: str) -> None:
     (directory / "bin" / name).chmod(0o755)
 
 
-def running(directory: Path, log_file: Path, story: Callable[[Uplink], Awaitable[None]]) -> None:
+def unheard(*_: str) -> None:
+    """Of a change of the uplink."""
+
+
+def running(
+    directory: Path,
+    log_file: Path,
+    story: Callable[[Uplink], Awaitable[None]],
+    changed: Callable[[str, str, str], None] = unheard,
+) -> None:
     """While the uplink is kept."""
 
     async def main() -> None:
-        made = Uplink(Place(directory / "network", directory / "remembered", log_file), lambda *_: None)
+        made = Uplink(Place(directory / "network", directory / "remembered", log_file), changed)
         keeping = asyncio.create_task(made.run("attic"))
         async with asyncio.timeout(20):
             await story(made)
@@ -105,7 +117,8 @@ def fixed(directory: Path, monkeypatch: pytest.MonkeyPatch, interface: str, *the
     monkeypatch.setattr(uplink, "links", lambda: tuple(cards.there))
     monkeypatch.setattr(uplink, "kernel_news", cards.news)
     monkeypatch.setattr(uplink, "run", cards.run)
-    monkeypatch.setattr(uplink, "RESOLVER", directory / "resolv.conf")
+    monkeypatch.setattr("capsuled.boot.fixed.run", cards.run)
+    monkeypatch.setattr("capsuled.boot.fixed.RESOLVER", directory / "resolv.conf")
     return cards
 
 
@@ -155,6 +168,84 @@ def test_behind_a_cable_that_was_out_the_address_is_asked_for_anew(
 
     client(tmp_path, f"echo asks >>{asked}; exec sleep 60")
     running(tmp_path, tmp_path / "uplink.log", story)
+
+
+def test_a_card_that_is_registered_anew_has_no_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within one burst of the kernel's news, as when its driver is loaded again."""
+    cards = Cards(CARD)
+    monkeypatch.setattr(uplink, "links", lambda: tuple(cards.there))
+    monkeypatch.setattr(uplink, "kernel_news", cards.news)
+    monkeypatch.setattr(uplink, "run", cards.run)
+    asked, lease = tmp_path / "asked", tmp_path / "run/eth0.lease"
+
+    async def story(made: Uplink) -> None:
+        await until(has(asked, "asks"))
+        lease.write_text("ip=10.0.0.7\nmask=24\n")
+        cards.come(CARD)
+        await made.ready()
+        cards.come(msgspec.structs.replace(CARD, index=CARD.index + 1))
+        await until(lambda: asked.read_text().count("asks") == 2)
+        assert not lease.exists() and made.time_servers() == ()
+
+    client(tmp_path, f"echo asks >>{asked}; exec sleep 60")
+    running(tmp_path, tmp_path / "uplink.log", story)
+
+
+def test_a_fixed_address_that_cannot_be_set_is_told_of_tried_again_and_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cards = fixed(tmp_path, monkeypatch, "eth0", CARD)
+    room, recorded = asyncio.Event(), list[tuple[str, str, str]]()
+
+    async def run(*command: str) -> str:
+        if not room.is_set():
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        return await cards.run(*command)
+
+    async def story(made: Uplink) -> None:
+        await until(lambda: made.unreached().startswith("the uplink cannot be set up as"))
+        (said,) = await made.warnings()
+        assert "Cannot allocate memory" in said and "tried again by itself" in said and recorded == []
+        room.set()
+        await made.ready()
+        assert await made.warnings() == () and cards.has("eth0", "192.168.1.20/24")
+        assert recorded == [("eth0", "192.168.1.20/24", "static")]
+
+    monkeypatch.setattr("capsuled.boot.fixed.run", run)
+    monkeypatch.setattr("capsuled.boot.fixed.FIRST_PAUSE_S", 0.05)
+    running(tmp_path, tmp_path / "uplink.log", story, lambda *what: recorded.append(what))
+
+
+def test_a_way_out_that_cannot_be_set_leaves_the_address_on_the_lan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cards = fixed(tmp_path, monkeypatch, "eth0", CARD)
+    (tmp_path / "network").write_text("address 192.168.1.20/24\ngateway 10.9.9.9\n")
+
+    async def run(*command: str) -> str:
+        if "route" in command:
+            raise CommandFailed("Nexthop has invalid gateway")
+        return await cards.run(*command)
+
+    async def story(made: Uplink) -> None:
+        await made.ready()
+        await until(lambda: made.unreached().endswith("correct the file, and start the machine anew"))
+        (said,) = await made.warnings()
+        assert "Nexthop has invalid gateway" in said
+
+    monkeypatch.setattr("capsuled.boot.fixed.run", run)
+    running(tmp_path, tmp_path / "uplink.log", story)
+
+
+def test_the_ways_out_are_the_default_routes() -> None:
+    table = (
+        "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+        "eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+        "eth1\t00000000\t00000000\t0001\t0\t0\t9\t00000000\t0\t0\t0\n"
+        "eth2\t00000000\t0201A8C0\t0003\t0\t0\t0\t00000080\t0\t0\t0\n"
+        "eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
+    )
+    assert ways_out(table) == {("eth0", IPv4Address("192.168.1.1"))}
 
 
 def test_an_interface_that_comes_late_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +325,7 @@ def test_a_client_that_talks_for_ever_keeps_a_log_of_some_size(tmp_path: Path, m
 def test_time_servers_are_the_operators_own_or_were_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, own: tuple[str, ...], told: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(uplink, "RESOLVER", tmp_path / "resolv.conf")
+    monkeypatch.setattr("capsuled.boot.fixed.RESOLVER", tmp_path / "resolv.conf")
     client(tmp_path, "exec sleep 60")
     tool(tmp_path, "ip")
     (tmp_path / "network").write_text(written)
