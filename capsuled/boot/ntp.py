@@ -4,7 +4,8 @@ and, where these do not tell it, of Debian's.
 The first answer after the daemon's start sets the clock, for a board without a battery wakes up anywhere, and one that
 had Windows is hours ahead; but never before a moment that is known to have passed (capsuled/believed.py), nor beyond
 ten years after this release was built. Later ones move it slowly; a server that is further off than that is not
-believed. Order and deadlines never depend on this clock (journal/clock.py).
+believed, unless no server agrees with the clock any more and they do with each other (agreement.py): the machine stood
+still. Order and deadlines never depend on this clock (journal/clock.py).
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from capsuled.boot.agreement import Agreement
 from capsuled.processes import CommandFailed, run
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ SLOWLY_S = 0.5
 """A difference below this is made up for gradually."""
 
 LATER_S = 900.0
-"""After the first time, a server that is further off is not believed."""
+"""After the first time, a server that is further off is not believed by itself."""
 
 HORIZON_S = 10 * 365 * 86_400
 
@@ -122,6 +124,8 @@ class NetworkTime:
         self._bounds = bounds
         self._stepped = stepped
         self._is_set = False
+        self._known_s = 0.0
+        self._agreement = Agreement()
         self.problem = ""
 
     async def warnings(self) -> tuple[str, ...]:
@@ -142,6 +146,7 @@ class NetworkTime:
 
     async def _ask(self) -> bool:
         whys = dict[str, list[str]]()
+        apart = dict[str, float]()
         for server in self._servers():
             try:
                 answer = await asked(server)
@@ -151,19 +156,33 @@ class NetworkTime:
                 whys.setdefault(why, []).append(server)
                 continue
             refused = judged(answer.offset_s, time.time(), not self._is_set, self._bounds)
-            if refused:
-                log.warning("the time that %s tells is not taken: %s", server, refused)
-                whys.setdefault(f"what it tells is not taken, {refused}", []).append(server)
-                continue
-            self.problem = ""
-            await self._correct(answer.offset_s, server)
+            if not refused:
+                await self._correct(answer.offset_s, server)
+                return True
+            log.warning("the time that %s tells is not taken: %s", server, refused)
+            whys.setdefault(f"what it tells is not taken, {refused}", []).append(server)
+            if not judged(answer.offset_s, time.time(), True, self._bounds):  # it is but far from what the clock says
+                apart[server] = answer.offset_s
+        if self._is_set and await self._gave_in(apart):
             return True
         if not self._is_set:
             self.problem = unknown_text(whys)
+        elif apart:
+            self.problem = doubted_text(whys)
         return False
+
+    async def _gave_in(self, apart: Mapping[str, float]) -> bool:
+        """Whether the clock was set after all as servers tell, all of which it contradicts. Not to a time before an
+        agreement with a server: that one has passed, or all that has happened since would happen in the future."""
+        server = self._agreement.heard(apart)
+        if not server or time.time() + apart[server] < self._known_s:
+            return False
+        await self._correct(apart[server], server)
+        return True
 
     async def _correct(self, offset_s: float, server: str) -> None:
         first, self._is_set = not self._is_set, True
+        self._known_s, self._agreement, self.problem = time.time() + offset_s, Agreement(), ""
         if not first and abs(offset_s) < SLOWLY_S:
             _slew(offset_s)
             return
@@ -175,12 +194,26 @@ class NetworkTime:
 
 def unknown_text(whys: Mapping[str, Sequence[str]]) -> str:
     """What an operator is told while no server has told the time: `whys` has who did not, by why. Pure."""
-    said = "; ".join(f"{', '.join(servers)}: {why}" for why, servers in whys.items())
     return (
-        f"the time is not known: no server has told it since the start ({said}). Tokens of operators are refused as "
-        "expired or from the future where this machine's clock is wrong. Let it reach a server of the time (UDP, port "
-        "123), or name one by DHCP or in /perm/capsule/ntp; without any, set the clock in the machine's setup, in UTC"
+        f"the time is not known: no server has told it since the start ({_said(whys)}). Tokens of operators are "
+        "refused as expired or from the future where this machine's clock is wrong. Let it reach a server of the time "
+        "(UDP, port 123), or name one by DHCP or in /perm/capsule/ntp; without any, set the clock in the machine's "
+        "setup, in UTC"
     )
+
+
+def doubted_text(whys: Mapping[str, Sequence[str]]) -> str:
+    """The same while servers contradict a clock that one of them has set. Pure."""
+    return (
+        f"the time may be wrong: no server agrees any more with the clock that one had set ({_said(whys)}). Tokens of "
+        "operators are refused as expired or from the future where this machine's clock is wrong. It is set by itself "
+        "once two servers tell the same, or one alone has told it for a minute, unless that is before a time at which "
+        "one had agreed. If this stays, name servers in /perm/capsule/ntp that are right"
+    )
+
+
+def _said(whys: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{', '.join(servers)}: {why}" for why, servers in whys.items())
 
 
 def set_by(offset_s: float) -> None:

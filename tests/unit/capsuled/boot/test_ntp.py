@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from capsuled.boot import ntp
+from capsuled.boot.agreement import APART_S, ROUNDS, Agreement
 from capsuled.boot.ntp import (
     DEFAULT_SERVERS,
     LATER_S,
@@ -22,6 +23,7 @@ from capsuled.boot.ntp import (
 from tests.support.ntp import answer_to
 
 NOW_S = 1_800_000_000.0
+HOUR_S = 3600.0
 BOUNDS = Bounds(NOW_S - 1000, NOW_S + 1_000_000)
 
 
@@ -139,6 +141,10 @@ class Lan:
     def _stepped(self, by_s: float, server: str) -> None:
         self.stepped.append((by_s, server))
 
+    def tells(self, ahead_s: float | None, *servers: str) -> None:
+        """From now on only these, and all of them the same."""
+        self.answers = dict.fromkeys(servers, ahead_s)
+
     async def ask(self) -> tuple[str, ...]:
         await self.clock._ask()
         return await self.clock.warnings()
@@ -166,3 +172,92 @@ def test_that_nobody_tells_the_time_is_told_until_somebody_does(monkeypatch: pyt
     assert asyncio.run(lan.ask()) == ()
     lan.answers = {"pool": None}
     assert asyncio.run(lan.ask()) == (), "it was set since the start"
+
+
+def stood_still(monkeypatch: pytest.MonkeyPatch, *servers: str) -> Lan:
+    """A machine whose clock was right, and is an hour behind since."""
+    lan = Lan(monkeypatch, {"router": 0.0})
+    assert asyncio.run(lan.ask()) == ()
+    lan.tells(HOUR_S, *servers)
+    return lan
+
+
+def test_a_clock_that_stood_still_is_set_once_two_servers_tell_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    lan = stood_still(monkeypatch, "router", "pool")
+    assert asyncio.run(lan.ask()) == ()
+    assert lan.stepped[1:] == [(HOUR_S, "router")] and lan.set_by[1:] == [HOUR_S] and lan.kept == 2
+
+
+def test_one_server_alone_is_believed_once_it_has_told_the_same_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    lan = stood_still(monkeypatch, "router")
+    for _ in range(ROUNDS - 1):
+        (said,) = asyncio.run(lan.ask())
+        assert "the time may be wrong" in said and "router: what it tells is not taken, it differs by 3600 s" in said
+        lan.answers["router"] = None
+        assert asyncio.run(lan.ask()) == (said,), "nobody has agreed since"
+        lan.answers["router"] = HOUR_S
+    assert len(lan.stepped) == 1
+    assert asyncio.run(lan.ask()) == () and lan.stepped[1:] == [(HOUR_S, "router")]
+
+
+def test_a_server_that_is_wrong_is_not_believed_while_another_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    lan = stood_still(monkeypatch, "router", "wrong as well")
+    lan.answers["pool"] = 0.003
+    for _ in range(2 * ROUNDS):
+        assert asyncio.run(lan.ask()) == ()
+    assert len(lan.stepped) == 1
+
+
+def test_an_agreement_between_begins_the_count_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    lan = stood_still(monkeypatch, "router")
+    for ahead_s in [HOUR_S] * (ROUNDS - 1) + [0.0] + [HOUR_S] * (ROUNDS - 1):
+        lan.tells(ahead_s, "router")
+        said = asyncio.run(lan.ask())
+    assert len(lan.stepped) == 1 and "the time may be wrong" in said[0]
+
+
+def test_the_clock_is_not_set_to_before_a_server_agreed_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has passed: a machine that stands still is behind."""
+    lan = stood_still(monkeypatch)
+    lan.tells(-HOUR_S, "router", "pool")
+    for _ in range(2 * ROUNDS):
+        (said,) = asyncio.run(lan.ask())
+        assert "the time may be wrong" in said
+    assert len(lan.stepped) == 1
+
+
+def test_a_clock_that_somebody_set_ahead_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [NOW_S]
+    monkeypatch.setattr("time.time", lambda: now_s[0])
+    lan = stood_still(monkeypatch)
+    now_s[0] += HOUR_S + 1800
+    lan.tells(-HOUR_S, "router", "pool")
+    assert asyncio.run(lan.ask()) == () and lan.stepped[1:] == [(-HOUR_S, "router")]
+
+
+def test_what_is_out_of_bounds_has_no_voice(monkeypatch: pytest.MonkeyPatch) -> None:
+    lan = stood_still(monkeypatch)
+    lan.tells(-1e12, "liar", "another")
+    for _ in range(2 * ROUNDS):
+        assert asyncio.run(lan.ask()) == ()
+    assert len(lan.stepped) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "believed"),
+    [
+        ({}, ""),
+        ({"one": HOUR_S}, ""),
+        ({"one": HOUR_S, "other": HOUR_S + APART_S}, "one"),
+        ({"one": HOUR_S, "other": HOUR_S + APART_S + 1}, ""),
+        ({"wrong": -HOUR_S, "one": HOUR_S, "other": HOUR_S + 1}, "one"),
+        ({"one": HOUR_S, "other": HOUR_S, "third": -HOUR_S, "fourth": -HOUR_S}, ""),
+    ],
+)
+def test_whom_most_servers_agree_with_is_believed(told: dict[str, float], believed: str) -> None:
+    assert Agreement().heard(told) == believed
+
+
+def test_one_alone_that_tells_another_time_each_round_is_never_believed() -> None:
+    agreement = Agreement()
+    assert {agreement.heard({"router": HOUR_S + number * 100}) for number in range(3 * ROUNDS)} == {""}
