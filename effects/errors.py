@@ -228,6 +228,12 @@ class SnapshotMissing(DriverError):
     reason = "SNAPSHOT_MISSING"
 
 
+class SnapshotDamaged(DriverError):
+    """Raised when what a snapshot holds cannot be had back: the volume itself is as it was."""
+
+    reason = "SNAPSHOT_DAMAGED"
+
+
 class VolumeDamaged(DriverError):
     """Raised when a file system cannot be used as it is, and not be mended without a person."""
 

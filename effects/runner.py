@@ -9,7 +9,17 @@ import asyncio
 import logging
 
 from effects.actions import VOLUME, Actions
-from effects.errors import DriverError, GuestFailed, GuestSilent, NoSpace, SnapshotMissing, VolumeTooLarge
+from effects.errors import (
+    DriverError,
+    GuestFailed,
+    GuestSilent,
+    NoSpace,
+    SnapshotDamaged,
+    SnapshotMissing,
+    VolumeDamaged,
+    VolumeFailed,
+    VolumeTooLarge,
+)
 from effects.goals import (
     Effect,
     EnsureImage,
@@ -39,8 +49,15 @@ LEFT_LOOK_S = 0.2
 FIRST_TRIES = 3
 """What a goal may use all of the journal's reserve for. Later ones leave the part for what is vital: a goal that cannot
 be reached for days would use it up."""
+PATIENT_TRIES = 5
+"""A snapshot or a restore that the storage refuses so often is given up: until then what uses the volume is down."""
 _BEGINS = EnsureImage | StartRun
 """Goals that bring something new: they leave the journal's reserve to others, and may be given up for good."""
+_UNREACHABLE = {
+    TakeSnapshot: NoSpace | GuestSilent | GuestFailed,
+    RestoreVolume: NoSpace | SnapshotMissing | SnapshotDamaged,
+}
+"""What trying again does not help."""
 
 
 class Lane:
@@ -258,12 +275,12 @@ class Runner:
 
 
 def _is_final(goal: Effect, error: DriverError) -> bool:
-    """Whether the goal is given up. A snapshot, a restore or a growth without room is, and a snapshot for which a guest
-    does not hold still: the volume is used as it was."""
-    if isinstance(goal, TakeSnapshot):
-        return isinstance(error, NoSpace | GuestSilent | GuestFailed)
-    if isinstance(goal, RestoreVolume):
-        return isinstance(error, NoSpace | SnapshotMissing)
+    """Whether the goal is given up. A snapshot, a restore or a growth without room is, a snapshot for which a guest
+    does not hold still, and a restore of one that is of no use. So is a snapshot or a restore that the storage goes on
+    to refuse, as it does on a bad sector: the volume is used as it was."""
+    if isinstance(goal, TakeSnapshot | RestoreVolume):
+        refused = isinstance(error, VolumeFailed | VolumeDamaged) and goal.attempt >= PATIENT_TRIES
+        return refused or isinstance(error, _UNREACHABLE[type(goal)])
     if isinstance(goal, EnsureVolume):
         return isinstance(error, VolumeTooLarge) or (goal.made_bytes > 0 and isinstance(error, NoSpace))
     return error.permanent and isinstance(goal, _BEGINS)

@@ -33,6 +33,7 @@ BY_REASON: dict[str, str] = {
     "NETWORK_FOREIGN": "give capsuled another bridge or subnet (`--bridge`, `--subnet`): that one is somebody else's",
     "VOLUME_MISSING": "`capsulectl volume get` says since when; bring it back, or `capsulectl volume import` an export",
     "SNAPSHOT_MISSING": "`capsulectl volume snapshots {name}` lists those there are",
+    "SNAPSHOT_DAMAGED": "`capsulectl volume restore {name}` takes another of `capsulectl volume snapshots {name}`",
     "VOLUME_DAMAGED": "its file system needs a person: copy the file first, then `fsck` it",
     "VOLUME_BUSY": "something still uses it (`fuser -vm` on the machine); it is tried again by itself",
     "VOLUME_TOO_LARGE": "declare it smaller, or add storage",

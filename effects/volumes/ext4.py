@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from effects.command import Command, how_it_ended
-from effects.errors import VolumeDamaged, VolumeFailed
+from effects.errors import SnapshotDamaged, VolumeDamaged, VolumeFailed
 from effects.volumes.conditions import full
 
 MKFS = ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1")
@@ -47,6 +47,15 @@ async def check(command: Command, name: str, disk: str) -> None:
         raise VolumeDamaged(
             f"the file system of volume {name} is damaged and cannot be mended by itself: {said}. "
             f"Restore a snapshot, or run `e2fsck {disk}` by hand"
+        )
+
+
+async def check_snapshot(command: Command, name: str, snapshot: int, disk: str) -> None:
+    """What `disk`, a copy, has of this snapshot can be used. Raises SnapshotDamaged, VolumeFailed."""
+    if said := await damage(command, disk):
+        raise SnapshotDamaged(
+            f"the file system in snapshot {snapshot} of volume {name} is damaged and cannot be mended by itself: "
+            f"{said}. The volume is as it was"
         )
 
 

@@ -82,7 +82,7 @@ class VolumeDriver(Protocol):
 
     async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:
         """The volume's content is the snapshot's, grown to `size_bytes`; both go on. Raises NotDetached if mounted
-        or attached, NoSpace, SnapshotMissing; whatever it raises, the volume is as it was."""
+        or attached, NoSpace, SnapshotMissing, SnapshotDamaged; whatever it raises, the volume is as it was."""
         ...
 
     async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:

@@ -30,7 +30,7 @@ from effects.errors import (
 from effects.volumes import files
 from effects.volumes.clone import SCRATCH, clone, drafted, frozen_clone, scratch_of, thaw
 from effects.volumes.conditions import full, on_thread
-from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check
+from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check, check_snapshot
 from effects.volumes.mount_news import mount_news
 from effects.volumes.mounts import open_device
 from effects.volumes.sparse_porter import STAGED, staged_file
@@ -172,11 +172,11 @@ class SparseVolumes:
             return
         if await self.uses.is_open(name, uid):
             raise NotDetached(f"volume {name} is in use: stop its workload, then resize it")
-        await self._grow(name, image, size_bytes)
+        await check(self._command, name, str(image))
+        await self._enlarge(image, size_bytes)
         await on_thread(lambda: sync_file(image))
 
-    async def _grow(self, name: str, image: Path, size_bytes: int) -> None:
-        await check(self._command, name, str(image))
+    async def _enlarge(self, image: Path, size_bytes: int) -> None:
         await on_thread(lambda: files.sized(image, size_bytes))
         await self._good("resize2fs", "-f", str(image))
 
@@ -240,7 +240,8 @@ class SparseVolumes:
         try:
             await on_thread(lambda: clone(source, scratch, self._stop), self._long)
             if await on_thread(lambda: files.filesystem_bytes(scratch)) + BLOCK_BYTES <= size_bytes:
-                await self._grow(name, scratch, size_bytes)
+                await check_snapshot(self._command, name, snapshot, str(scratch))
+                await self._enlarge(scratch, size_bytes)
             await on_thread(lambda: settle(scratch, image))
         except BaseException:
             scratch.unlink(missing_ok=True)

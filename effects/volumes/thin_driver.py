@@ -26,7 +26,7 @@ from effects.errors import (
 )
 from effects.volumes import files
 from effects.volumes.conditions import on_thread
-from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check, is_mounted_anywhere
+from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check, check_snapshot, is_mounted_anywhere
 from effects.volumes.mount_news import mount_news
 from effects.volumes.thin_group import Logical, ThinGroup, full, is_full
 from effects.volumes.uses import Backing, Uses
@@ -185,14 +185,13 @@ class ThinVolumes:
             return
         if await self.uses.is_open(name, uid):
             raise NotDetached(f"volume {name} is in use: stop its workload, then resize it")
-        await self._grow(name, one, size_bytes)
-
-    async def _grow(self, name: str, one: Logical, size_bytes: int) -> None:
-        device = self._group.device(one.name)
         await self._refuse_full()
-        await check(self._command, name, device)
+        await check(self._command, name, self._group.device(one.name))
+        await self._enlarge(one, size_bytes)
+
+    async def _enlarge(self, one: Logical, size_bytes: int) -> None:
         await self._group.extend(one, size_bytes)
-        await self._good("resize2fs", "-f", device, f"{size_bytes // 1024}k")
+        await self._good("resize2fs", "-f", self._group.device(one.name), f"{size_bytes // 1024}k")
 
     async def remove(self, name: str, uid: int) -> None:
         """See the protocol."""
@@ -271,7 +270,8 @@ class ThinVolumes:
             await self._group.become_volume(new)
             device = Path(self._group.device(new))
             if await on_thread(lambda: files.filesystem_bytes(device)) + BLOCK_BYTES <= size_bytes:
-                await self._grow(name, (await self._group.look())[new], size_bytes)
+                await check_snapshot(self._command, name, snapshot, str(device))
+                await self._enlarge((await self._group.look())[new], size_bytes)
             await self._group.finish(new)
         except BaseException:
             await self._group.remove(new)

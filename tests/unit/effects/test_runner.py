@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from effects.errors import RegistryDenied, RuntimeUnavailable
-from effects.goals import Effect, EnsureImage, StartRun, StopRun
+from effects.errors import DriverError, RegistryDenied, RuntimeUnavailable, SnapshotDamaged, VolumeFailed
+from effects.goals import Effect, EnsureImage, RestoreVolume, StartRun, StopRun
 from effects.planner import plan
-from effects.runner import FIRST_TRIES, Runner
+from effects.runner import FIRST_TRIES, PATIENT_TRIES, Runner
 from journal.errors import JournalFull
 from journal.events import (
     EffectAbandoned,
@@ -97,6 +97,38 @@ def test_what_fails_for_ever_after_another_word_gives_up_nothing_of_that() -> No
             start = drivers.asked[-1]
             assert isinstance(start, StartRun)
             drivers.answers[2].set_result((WorkloadStarted("web", start.uid, start.run, start.revision, pid=1),))
+
+    _live(story)
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [(SnapshotDamaged("its file system is torn"), 1), (VolumeFailed("a bad sector"), PATIENT_TRIES)],
+    ids=["a-snapshot-that-is-of-no-use", "a-storage-that-goes-on-to-refuse"],
+)
+def test_a_restore_that_cannot_be_had_does_not_keep_the_volume_for_ever(error: DriverError, tries: int) -> None:
+    async def story(loop: VirtualLoop) -> None:
+        clock = VirtualClock(loop)
+        told, drivers = Told(clock), Scripted()
+        told.story.call(intents.Apply((), volumes=(intents.DeclaredVolume("data", 64 << 20),)))
+        told.story.converge()
+        told.story.call(intents.TakeSnapshot("data", "one"))
+        told.story.converge()
+        told.story.call(intents.RestoreVolume("data", "one", "safe"))
+        told.story.reach(plan(told.machine)[0])
+        async with asyncio.TaskGroup() as group:
+            runner = Runner(told, drivers, clock, group)  # type: ignore[arg-type]
+            told.wake = lambda _, cause: runner.wake("volume/data", cause)
+            runner.open()
+            for nth in range(1, tries + 1):
+                await asyncio.sleep(60)
+                asked = drivers.asked[-1]
+                assert isinstance(asked, RestoreVolume) and (len(drivers.asked), asked.attempt) == (nth, nth)
+                drivers.answers[-1].set_exception(error)
+        assert told.machine.volumes["data"].restoring == 0
+        failures = [event.permanent for _, event in told.story.entries if isinstance(event, EffectFailed)]
+        assert failures == [False] * (tries - 1) + [True]
+        assert plan(told.machine) == (), "what uses the volume may have it again"
 
     _live(story)
 

@@ -327,7 +327,7 @@ def test_a_growth_that_ends_after_it_was_taken_back_has_come_about() -> None:
     assert volume.size_bytes == volume.made_bytes == 128 * MIB
 
 
-@pytest.mark.parametrize("reason", ["NO_SPACE", "SNAPSHOT_MISSING"])
+@pytest.mark.parametrize("reason", ["NO_SPACE", "SNAPSHOT_MISSING", "SNAPSHOT_DAMAGED"])
 def test_a_restore_that_has_no_room_itself_is_called_off_and_the_workload_runs_again(reason: str) -> None:
     story = living()
     story.call(Restore("data", "one", "safe"))
