@@ -54,8 +54,7 @@ async def check_snapshot(command: Command, name: str, snapshot: int, disk: str) 
     """What `disk`, a copy, has of this snapshot can be used. Raises SnapshotDamaged, VolumeFailed."""
     if said := await damage(command, disk):
         raise SnapshotDamaged(
-            f"the file system in snapshot {snapshot} of volume {name} is damaged and cannot be mended by itself: "
-            f"{said}. The volume is as it was"
+            f"the file system in snapshot {snapshot} of volume {name} is damaged and cannot be mended by itself: {said}"
         )
 
 

@@ -148,6 +148,27 @@ def test_a_file_system_that_went_read_only_by_an_error_is_shown_and_a_restart_me
     capsule.good("volume", "delete", "sick", "--yes")
 
 
+def test_a_snapshot_that_is_of_no_use_does_not_keep_the_volume_from_its_workload(capsule: Daemon) -> None:
+    capsule.apply(f"{volume('rotten')}\n---\n{user('owner', 'rotten')}", "--wait")
+    capsule.good("volume", "snapshot", "rotten", "old")
+    capsule.good("stop", "owner", "--wait")
+    capsule.good("volume", "resize", "rotten", "64MiB")
+    capsule.good("start", "owner", "--wait")
+    (snapshot,) = (capsule.state / "volumes").glob("rotten.*@*.img")
+    with open(snapshot, "r+b") as file:
+        file.seek(1024 + 0x3A)
+        file.write(b"\x02\x00")  # its state: with errors, so all of it is looked at
+        file.seek(2048)
+        file.write(b"\xa5" * 4096)
+    restored = capsule.ctl("volume", "restore", "rotten", "old", "--yes")
+    assert restored.returncode == 1 and "damaged and cannot be mended by itself" in restored.stderr
+    capsule.until(lambda: capsule.status("owner")["phase"] == "WORKLOAD_PHASE_RUNNING", "it goes on with what it had")
+    assert count(capsule, "owner") >= 2
+    capsule.good("volume", "snapshot-delete", "rotten", "old", "--yes")
+    capsule.good("delete", "owner", "--yes")
+    capsule.good("volume", "delete", "rotten", "--yes")
+
+
 def test_what_a_killed_daemon_left_frozen_goes_on_also_under_one_that_changes_nothing() -> None:
     with daemon() as capsule:
         capsule.push_image()
