@@ -28,6 +28,8 @@ from journal.entry import UNREADABLE, MalformedEntry, Stored, check, genesis, un
 from journal.environment import IMPORTED, Environment, hold
 from journal.errors import ForeignDirectory, HistoryCut, JournalError, JournalFull
 from journal.former import FORMER_MOST
+from journal.gaps import Gaps
+from journal.head import Head
 from journal.reader import LAST, Reader
 from journal.release import RELEASE
 from journal.retention import set_base
@@ -162,6 +164,7 @@ class Archive:
     def proven(self) -> Iterator[tuple[str, Stored, bytes]]:
         """The same, with what is stored of each."""
         links: dict[str, tuple[int, bytes]] = {}
+        gaps = Gaps(1, ())
         counts = dict.fromkeys(STREAMS, 0)
         closing: Closing | None = None
         for number, value in _records(self._source):
@@ -176,14 +179,13 @@ class Archive:
                 stored = unpack(value)
             except MalformedEntry as error:
                 raise BadArchive(f"an entry of the archive cannot be read: {error}") from error
+            if stream == "facts" and stream not in links:
+                gaps = self._gaps(stored.header.seq)
             seq, prev = links.get(stream) or self._begin(stream, stored)
-            wrong = check(stored, seq, prev)
+            wrong = check(stored, seq, prev) or (gaps.take(stored) if stream == "facts" else None)
             if wrong is not None:
                 raise BadArchive(wrong)
-            link = stored.hash
-            links[stream] = (seq + 1, link)
-            if stream == "facts" and any(base.seq == seq and base.head != link for base in self.bases):
-                raise BadArchive(f"what the fold begins with does not stand on entry {seq}")
+            links[stream] = (seq + 1, stored.hash)
             counts[stream] += 1
             yield stream, stored, value
         if closing is None or (closing.facts, closing.audit) != (counts["facts"], counts["audit"]):
@@ -191,6 +193,17 @@ class Archive:
         head = links.get("facts", (0, b""))[1].hex()
         if not closing.head_hash == self.title.head_hash == head:
             raise BadArchive("the archive's head is not the one it names")
+        for _, wrong in (*gaps.unannounced(), *gaps.unvouched()):
+            raise BadArchive(wrong)
+
+    def _gaps(self, first: int) -> Gaps:
+        """Of the facts, which begin with this entry; what the fold may begin with came before it."""
+        gaps = Gaps(first, [Head(base.seq, base.head) for base in self.bases])
+        if first != self.title.first_seq:
+            raise BadArchive(f"the archive begins at entry {first}, and its title says {self.title.first_seq}")
+        if lost := gaps.lost():
+            raise BadArchive(lost)
+        return gaps
 
     def _begin(self, stream: str, stored: Stored) -> tuple[int, bytes]:
         seq = stored.header.seq

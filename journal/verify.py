@@ -18,7 +18,7 @@ import msgspec
 from journal.codec import BadBody, UnknownMust, decode
 from journal.entry import MalformedEntry, Stored, check
 from journal.errors import JournalBusy, JournalError
-from journal.events import JournalCheckpointed, JournalExcised
+from journal.gaps import Gaps
 from journal.head import Head, read_head
 from journal.reader import LAST, Reader
 
@@ -111,11 +111,8 @@ def _chain(reader: Reader, stream: str, since: int, proven: Progress = _quiet) -
         return stream == "audit" and seq < reader.first_seq(stream)
 
     report = check_entries(entries, first, prev, stream, bases, went)
-    if stream == "facts" and begin > 1 and (not bases or begin > bases[-1].seq + 1):
-        lost = Finding(
-            f"history begins at entry {begin}, and no checkpoint says that what was before may be gone", begin
-        )
-        return msgspec.structs.replace(report, findings=(lost, *report.findings))
+    if stream == "facts" and (lost := Gaps(begin, bases).lost()):
+        return msgspec.structs.replace(report, findings=(Finding(lost, begin), *report.findings))
     return report
 
 
@@ -146,10 +143,7 @@ def check_entries(
     Where one is missing that `went` at the front of a ring meanwhile, the walk goes on with the one that came.
     """
     findings: list[Finding] = []
-    standing = {base.seq: base.hash.hex() for base in bases}
-    unvouched = {seq for seq in standing if first <= seq + 1}  # of others it is said before what is looked at
-    gone: list[int] = []
-    announced: set[int] = set()
+    gaps = Gaps(first, bases)
     checked = unreadable = 0
     seq, link = first, prev or b""
     try:
@@ -161,19 +155,13 @@ def check_entries(
                 findings.append(Finding(wrong, seq, stream))
                 break
             try:
-                event = decode(stored)
-                if isinstance(event, JournalExcised):
-                    announced.update(event.seqs)
-                if isinstance(event, JournalCheckpointed) and event.head_hash == standing.get(event.upto):
-                    unvouched.discard(event.upto)
+                decode(stored)
             except UnknownMust:
                 unreadable += 1
             except BadBody as error:
                 findings.append(Finding(str(error), seq, stream))
-            if stored.excised:
-                gone.append(seq)
-            if seq in standing and stored.hash.hex() != standing[seq]:
-                findings.append(Finding(f"what the fold begins with does not stand on entry {seq}", seq, stream))
+            if misplaced := gaps.take(stored):
+                findings.append(Finding(misplaced, seq, stream))
             checked += 1
             seq, link = seq + 1, stored.hash
     except MalformedEntry as error:
@@ -183,17 +171,10 @@ def check_entries(
     except Exception as error:  # LMDB reports damaged pages in many ways, all of them findings
         findings.append(Finding(f"the journal cannot be read behind entry {seq - 1}: {error}", seq, stream))
     if stream == "facts" and not findings:  # what announces a removal stands behind it, or it was not come to
-        findings = [
-            Finding(f"the body of entry {one} was removed, and no journal.excised entry says so", one)
-            for one in gone
-            if one not in announced
-        ]
+        findings = [Finding(wrong, at) for at, wrong in gaps.unannounced()]
     if not findings:
-        findings = [
-            Finding(f"the fold begins behind entry {one}, and no journal.checkpointed says so", one)
-            for one in sorted(unvouched)
-        ]
-    return Report(checked, first, seq - 1, link.hex(), tuple(findings), len(gone), unreadable)
+        findings = [Finding(wrong, at) for at, wrong in gaps.unvouched()]
+    return Report(checked, first, seq - 1, link.hex(), tuple(findings), len(gaps.removed), unreadable)
 
 
 def _tail(reader: Reader, report: Report, witness: Head) -> Finding | None:

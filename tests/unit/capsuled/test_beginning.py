@@ -14,7 +14,7 @@ from capsuled.updates import level
 from journal import archive
 from journal.entry import MalformedEntry, Stored
 from journal.environment import Environment
-from journal.events import CallRead, VolumeRemoved, WorkloadStopRequested
+from journal.events import CallRead, JournalCheckpointed, VolumeRemoved, WorkloadStopRequested
 from journal.reader import BASE_KEY, Reader
 from journal.retention import go_on, set_base
 from journal.snapshot import Snapshot, pack_snapshot
@@ -96,13 +96,18 @@ def test_an_archive_that_has_lost_what_it_begins_with_tells_nothing_before_the_b
     base = Snapshot(5, fifth.hash, encode_base(Machine(seq=5), needed(reader, 5)))
     with environment.lmdb.begin(write=True) as txn:
         txn.put(BASE_KEY, (5).to_bytes(8, "big") + pack_snapshot(base), db=environment.db["meta"])
-    content = b"".join(archive.export(reader, JOURNAL_ID))
     environment.close()
+    behind = Ledger(first_seq=6, first_prev=fifth.hash)
+    behind.add(JournalCheckpointed(5, 1, "ab", fifth.hash.hex()))
+    keep(tmp_path, behind.entries)
+    reader = Reader.open(tmp_path)
+    content = b"".join(archive.export(reader, JOURNAL_ID))
+    reader.close()
 
     def told(to: int) -> int:
         return Folding(archive.Archive(io.BytesIO(content)), to).all_of_it().seq
 
-    assert told(0) == told(5) == 5
+    assert (told(0), told(5)) == (6, 5)
     with pytest.raises(
         Failure, match="the state that this entry stands on is not kept: nothing can be told before entry 5"
     ):

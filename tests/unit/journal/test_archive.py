@@ -21,14 +21,15 @@ from journal.archive import MAGIC, Archive, BadArchive, Title, export, import_ar
 from journal.entry import LOCAL, Stored
 from journal.environment import IMPORTED, Environment, hold
 from journal.errors import ForeignDirectory, JournalDamaged, JournalFull, JournalLocked
-from journal.events import CallRead, WorkloadStopRequested
+from journal.events import CallRead, JournalCheckpointed, JournalExcised, WorkloadStopRequested
 from journal.reader import LAST, Reader
 from journal.release import RELEASE
 from journal.sequencer import Draft
+from journal.snapshot import Snapshot, pack_snapshot
 from journal.verify import verify
 from journal.writer import Journal
 from tests.support.clock import HandClock
-from tests.support.entries import Ledger, edited, ledger, live_once, value_of
+from tests.support.entries import Ledger, edited, excised, ledger, live_once, value_of
 
 ENTRIES = ledger(6).entries
 
@@ -72,6 +73,7 @@ def forged(
     facts: int | None = None,
     head: str | None = None,
     audit: Sequence[Stored] = (),
+    bases: Sequence[Snapshot] = (),
     title: Mapping[str, object] = MappingProxyType({}),
 ) -> bytes:
     """An archive written by hand, from the format in the module's docstring."""
@@ -88,7 +90,8 @@ def forged(
     records = b"".join(framed(0, value_of(one)) for one in entries) + b"".join(
         framed(1, value_of(one)) for one in audit
     )
-    body = zlib.compress(records + framed(255, msgspec.json.encode(closing)))
+    kept = b"".join(framed(2, base.seq.to_bytes(8, "big") + pack_snapshot(base)) for base in bases)
+    body = zlib.compress(kept + records + framed(255, msgspec.json.encode(closing)))
     return MAGIC + msgspec.json.encode(line) + b"\n" + body
 
 
@@ -129,9 +132,33 @@ def test_the_format_is_what_it_says_it_is() -> None:
     assert [stored for _, stored in read(forged(entries))] == entries
 
 
-def test_history_may_begin_behind_a_checkpoint() -> None:
+def test_history_begins_with_its_first_entry_where_no_checkpoint_says_otherwise() -> None:
     entries = ledger(5).entries[2:]
-    assert [stored for _, stored in read(forged(entries, title={"first_seq": 3}))] == entries
+    with pytest.raises(BadArchive, match="begins at entry 3, and no checkpoint says"):
+        read(forged(entries, title={"first_seq": 3}))
+    with pytest.raises(BadArchive, match="begins at entry 3, and its title says 1"):
+        read(forged(entries))
+
+
+def test_a_content_that_is_gone_was_removed_by_an_entry_behind_it_or_the_archive_is_not_whole(tmp_path: Path) -> None:
+    made = ledger(3)
+    without = [*made.entries[:1], excised(made.entries[1]), *made.entries[2:]]
+    with pytest.raises(BadArchive, match=r"body of entry 2 was removed, and no journal\.excised entry says so"):
+        read(forged(without))
+    with pytest.raises(BadArchive, match="body of entry 2"):
+        import_archive(io.BytesIO(forged(without)), tmp_path / "journal")
+    assert not (tmp_path / "journal").exists()
+    said = made.add(JournalExcised((2,), "a typing error"))
+    assert [stored for _, stored in read(forged([*without, said]))] == [*without, said]
+
+
+def test_what_the_fold_begins_with_has_an_entry_that_says_so() -> None:
+    made = ledger(3)
+    base = Snapshot(3, made.entries[-1].hash, b"a state that somebody made up")
+    with pytest.raises(BadArchive, match=r"begins behind entry 3, and no journal.checkpointed says so"):
+        read(forged(made.entries, bases=[base]))
+    made.add(JournalCheckpointed(3, 1, "ab", base.head.hex()))
+    assert len(read(forged(made.entries, bases=[base]))) == 4
 
 
 @pytest.mark.parametrize(
