@@ -59,7 +59,8 @@ class ImageUnknown(DriverError):
 
 
 class RegistryUnreachable(DriverError):
-    """Raised when a registry does not answer, or answers that it cannot just now. `retry_after_s` is its own wish."""
+    """Raised when a registry does not answer, answers that it cannot just now, or breaks off; also when its
+    certificate's dates do not fit the clock: time mends either. `retry_after_s` is its own wish."""
 
     reason = "REGISTRY_UNREACHABLE"
 

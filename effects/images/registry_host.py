@@ -5,9 +5,8 @@ Source: the OCI distribution specification 1.1.
 """
 
 import asyncio
-import os
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
 
@@ -18,6 +17,7 @@ from effects.errors import DriverError, ImageUnknown, ImageUnreadable, RegistryU
 from effects.images.reference import api_host, is_loopback
 from effects.images.registry import Access
 from effects.images.registry_auth import Authenticator, denied, parse_challenges
+from effects.images.registry_condition import NoTls, condition
 from journal.entry import UNREADABLE
 
 PIECE_BYTES = 1 << 20
@@ -29,8 +29,7 @@ _SMALL_S = 60.0
 _TIMEOUT = httpx.Timeout(10.0, read=30.0)
 _LIMITS = httpx.Limits(max_connections=16, keepalive_expiry=30.0)
 _SAID_CHARS = 200
-_PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
-"""What OpenSSL makes of an answer in plain HTTP, by its releases."""
+_NOT_NOW = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class RegistryHost:
@@ -48,6 +47,7 @@ class RegistryHost:
         self._authenticator = Authenticator(access, self._ask)
         self._base = f"http://{access.host}" if access.plain_http else ""
         self._probing = asyncio.Lock()
+        self._let_in: set[str] = set()
 
     async def close(self) -> None:
         """End its connections."""
@@ -67,9 +67,11 @@ class RegistryHost:
                     sent = await self._authenticator.answer(challenges, scope, sent)
                     continue
                 if response.is_success:
+                    self._let_in.add(scope)
                     yield response
                     return
-                raise await self._refusal(response, path)
+                said = await self._said(response)
+                raise self._passing(response, path, scope, said) or self._refusal(response, path, said)
             finally:
                 await response.aclose()
         raise denied(self.access)
@@ -86,7 +88,7 @@ class RegistryHost:
                     yield b"".join(pieces)
                     pieces, size = [], 0
         except httpx.HTTPError as error:
-            failure = self._condition(error)
+            failure = condition(self.access.host, error)
         if pieces:
             yield b"".join(pieces)
         if failure is not None:
@@ -112,7 +114,7 @@ class RegistryHost:
             try:
                 response = await self._client.send(request, stream=True)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise self._condition(error) from error
+                raise condition(self.access.host, error) from error
             if response.next_request is None:
                 return response
             request = response.next_request
@@ -135,7 +137,7 @@ class RegistryHost:
         if is_loopback(self.access.host):
             try:
                 await (await self._send(self._client.build_request("GET", f"{base}/v2/"))).aclose()
-            except _NoTls:
+            except NoTls:
                 return f"http://{host}"
         return base
 
@@ -148,7 +150,7 @@ class RegistryHost:
             raise RegistryUnreachable(f"{self.access.host} names a token server that cannot be: {error}") from error
         try:
             if not response.is_success:
-                raise await self._refusal(response, response.request.url.path)
+                raise self._refusal(response, response.request.url.path, await self._said(response))
             content = await self.upto(response, WORDS_BYTES)
         finally:
             await response.aclose()
@@ -156,16 +158,30 @@ class RegistryHost:
             raise RegistryUnreachable(f"the token server of {self.access.host} gives no token: it answers without end")
         return content
 
-    async def _refusal(self, response: httpx.Response, path: str) -> DriverError:
+    def _passing(self, response: httpx.Response, path: str, scope: str, said: str) -> DriverError | None:
+        """What a refused blob means that may be had a moment later: none is asked for before its manifest was given.
+        Where a registry sends us on to, an address may have run out (403), or the blob not have come yet (404); and a
+        registry that let us into the repository before says no (403) for another reason than who we are."""
+        code, host, named = response.status_code, self.access.host, _named(path)
+        if "/blobs/" not in path or code not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+            return None
+        words, url = f": {said}" if said else "", response.request.url
+        if url != httpx.URL(self._base + path):
+            return RegistryUnreachable(f"{host} sends us on to {url.host} for {named}, which answers {code}{words}")
+        if code == HTTPStatus.FORBIDDEN and scope in self._let_in:
+            return RegistryUnreachable(f"{host} gave us the manifest, and answers {code} for {named}{words}")
+        return None
+
+    def _refusal(self, response: httpx.Response, path: str, said: str) -> DriverError:
         """What a bad status means, of what was asked for: a redirect may have led elsewhere."""
-        code, said, host = response.status_code, await self._said(response), self.access.host
+        code, host = response.status_code, self.access.host
         words = f": {said}" if said else ""
         if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return denied(self.access, said)
         if code in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             words = f" ({said})" if said else ""
             return ImageUnknown(f"{host} does not have {_named(path)}{words}: look at its name and tag")
-        if code == HTTPStatus.TOO_MANY_REQUESTS or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if code in _NOT_NOW or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             wait = response.headers.get("retry-after", "")
             return RegistryUnreachable(f"{host} answers {code}{words}", float(wait) if wait.isdecimal() else 0.0)
         return ImageUnreadable(f"{host} answers {code}{words}")
@@ -179,35 +195,8 @@ class RegistryHost:
         words = "; ".join(fault.message for fault in faults.errors if fault.message) or faults.details
         return " ".join(words.split())[:_SAID_CHARS]
 
-    def _condition(self, error: Exception) -> DriverError:
-        """What an exchange that failed means."""
-        host = self.access.host
-        tls = next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None)
-        if isinstance(tls, ssl.SSLCertVerificationError):
-            return RegistryUntrusted(
-                f"{host} shows a certificate that this machine does not trust ({tls.verify_message}): if it is yours, "
-                f"say who signed it with `capsulectl image login {host} --ca FILE`"
-            )
-        if tls is not None and tls.reason in _PLAIN:
-            return _NoTls(
-                f"{host} speaks no TLS: if that is meant, say so with `capsulectl image login {host} --plain-http`"
-            )
-        if isinstance(tls, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return RegistryUnreachable(f"{host} hangs up instead of answering: is it a registry?")
-        if tls is not None and tls.reason:
-            return RegistryUntrusted(f"{host} and this machine agree on no way to encrypt ({tls.reason})")
-        if isinstance(error, httpx.TimeoutException):
-            return RegistryUnreachable(f"{host} does not answer in time")
-        why = next(filter(None, map(_why, _causes(error))), "")
-        said = why or str(error) or type(error).__name__
-        return RegistryUnreachable(f"{host} cannot be reached: {said} (is that its name and port, and does it run?)")
-
 
 _NOT_SAID: tuple[type[Exception], ...] = (DriverError, *UNREADABLE)
-
-
-class _NoTls(RegistryUntrusted):
-    """The other side does not speak TLS at all."""
 
 
 def _named(path: str) -> str:
@@ -227,20 +216,6 @@ def _tls(access: Access) -> ssl.SSLContext:
         except (ssl.SSLError, ValueError) as error:
             raise RegistryUntrusted(f"the certificates given for {access.host} cannot be read: {error}") from error
     return context
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and the reasons for it, each the cause of the one before."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _why(error: BaseException) -> str:
-    """The system's own words for an error of its; asyncio puts others in their place."""
-    if not isinstance(error, OSError) or not error.errno:
-        return ""
-    return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
 
 
 class _Fault(msgspec.Struct, frozen=True):

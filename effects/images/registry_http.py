@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from effects.errors import ImageCorrupt, ImageUnknown, ImageUnreadable, RegistryUntrusted
+from effects.errors import ImageCorrupt, ImageUnknown, ImageUnreadable, RegistryUnreachable, RegistryUntrusted
 from effects.images import oci
 from effects.images.platform import architecture
 from effects.images.reference import Reference, parse
@@ -107,6 +107,9 @@ class HttpRegistry:
                     raise _corrupt(digest, reference.domain)
                 if piece:
                     yield piece
+            if left:
+                # Cut off without a word, or a server that sends less than it was asked for: the rest is to come.
+                raise RegistryUnreachable(f"{reference.domain} ends {digest} {left} bytes before its end")
 
     async def check(self, access: Access) -> None:
         """See the protocol."""

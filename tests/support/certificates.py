@@ -35,16 +35,18 @@ def authority(directory: Path, name: str = "tests") -> Signed:
     return _written(directory, name, key, builder.sign(key, hashes.SHA256()))
 
 
-def server(directory: Path, issuer: Signed, host: str = "127.0.0.1") -> Signed:
-    """A certificate for a server at an address."""
+def server(directory: Path, issuer: Signed, host: str = "127.0.0.1", valid_days: tuple[int, int] = (-1, 1)) -> Signed:
+    """A certificate for a server at an address, good from and until so many days from now."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
-    builder = _builder(subject, issuer.certificate.subject, key).add_extension(names, False)
+    builder = _builder(subject, issuer.certificate.subject, key, valid_days).add_extension(names, False)
     return _written(directory, f"server-{host}", key, builder.sign(issuer.key, hashes.SHA256()))
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, valid_days: tuple[int, int] = (-1, 1)
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -52,8 +54,8 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _DAY)
-        .not_valid_after(now + _DAY)
+        .not_valid_before(now + valid_days[0] * _DAY)
+        .not_valid_after(now + valid_days[1] * _DAY)
     )
 
 

@@ -13,13 +13,14 @@ from tests.support.images import Sample, blobs
 @dataclass(frozen=True)
 class Fault:
     """What happens to one request. `status`: this answer instead (with `headers` and `said`); `cut`: the body breaks off
-    after so many bytes; `wrong`: its last byte is another; `whole`: a range is not heeded; `refuse`: no answer at all; `hang`: the body stops
+    after so many bytes; `short`: it ends there as if that were all; `wrong`: its last byte is another; `whole`: a range is not heeded; `refuse`: no answer at all; `hang`: the body stops
     coming after its first half, for ever; `more`: so many spaces come behind the body; `gate`: the answer waits for it."""
 
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()
     said: str = ""
     cut: int = -1
+    short: int = -1
     wrong: bool = False
     whole: bool = False
     refuse: bool = False
@@ -97,6 +98,8 @@ class FaultyRegistry:
             offset = int(begins.removeprefix("bytes=").rstrip("-"))
             extra["Content-Range"] = f"bytes {offset}-{len(content) - 1}/{len(content)}"
             status, content = 206, content[offset:]
+        if fault.short >= 0:
+            content = content[: fault.short]
         if fault.wrong:
             content = content[:-1] + bytes([content[-1] ^ 1])
         extra |= {"Content-Length": str(len(content) + fault.more), "Content-Type": kind or "application/json"}

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from effects.images.registry import Access
 from effects.images.registry_host import RegistryHost
 from effects.images.registry_http import HttpRegistry
 from effects.images.retries import CAP_DELAY_S, retried
+from tests.support.certificates import authority, server
 from tests.support.faulty import Fault, FaultyRegistry, faulty
 from tests.support.images import Sample, blobs
 
@@ -80,6 +83,8 @@ def test_a_blob_comes_whole_or_from_where_it_broke_off() -> None:
         (Fault(401), RegistryDenied, "without credentials"),
         (Fault(500, said="oh no"), RegistryUnreachable, "answers 500: oh no"),
         (Fault(429, (("Retry-After", "7"),), "slow down"), RegistryUnreachable, "slow down"),
+        (Fault(408), RegistryUnreachable, "answers 408"),
+        (Fault(425, (("Retry-After", "7"),)), RegistryUnreachable, "answers 425"),
         (Fault(400), ImageUnreadable, "answers 400"),
         (Fault(refuse=True), RegistryUnreachable, "cannot be reached"),
         (Fault(cut=20), RegistryUnreachable, "cannot be reached"),
@@ -112,6 +117,47 @@ def test_what_a_registry_lacks_is_named_as_it_was_asked_for() -> None:
         server.fail(BLOB, Fault(404))
         with pytest.raises(ImageUnknown, match=f"does not have {BLOB} of web .*: look at its name"):
             await blob(registry, ref)
+
+    against(suite)
+
+
+@pytest.mark.parametrize(
+    ("offset", "fault", "comes"),
+    [(0, Fault(short=100_000), 100_000), (1000, Fault(short=5000), 5000), (1000, Fault(short=5000, whole=True), 4000)],
+    ids=["whole", "range", "no range"],
+)
+def test_a_blob_that_ends_before_its_end_is_one_that_broke_off(offset: int, fault: Fault, comes: int) -> None:
+    """Whatever stands between may end an answer as if that were all of it."""
+
+    async def suite(server: FaultyRegistry, registry: HttpRegistry, ref: str) -> None:
+        server.fail(BLOB, fault)
+        came = bytearray()
+        with pytest.raises(RegistryUnreachable, match=f"{len(CONTENT) - offset - comes} bytes before its end"):
+            async with aclosing(registry.blob(ref, BLOB, len(CONTENT), offset)) as pieces:
+                async for piece in pieces:
+                    came += piece
+        assert came == CONTENT[offset : offset + comes]
+
+    against(suite)
+
+
+def test_a_blob_refused_for_the_moment_is_worth_another_try_and_one_refused_for_who_asks_is_not() -> None:
+    async def suite(server: FaultyRegistry, registry: HttpRegistry, ref: str) -> None:
+        server.fail(BLOB, Fault(403, said="not you"))
+        with pytest.raises(RegistryDenied, match="not you"):
+            await blob(registry, ref)
+        await registry.resolve(ref)
+        server.fail(BLOB, Fault(403, said="too many"))
+        with pytest.raises(
+            RegistryUnreachable, match=f"gave us the manifest, and answers 403 for {BLOB} of web: too m"
+        ):
+            await blob(registry, ref)
+        for code, said in ((403, "run out"), (404, "not here yet")):
+            server.fail(BLOB, Fault(302, (("Location", "/elsewhere/x"),)))
+            server.fail("/elsewhere/", Fault(code, said=said))
+            with pytest.raises(RegistryUnreachable, match=f"sends us on to 127.0.0.1 for .* answers {code}: {said}"):
+                await blob(registry, ref)
+        assert await blob(registry, ref) == CONTENT
 
     against(suite)
 
@@ -253,6 +299,34 @@ def test_certificates_that_are_none_are_named() -> None:
         registry = HttpRegistry(lambda host: Access(host, ca_pem="no certificate"))
         with pytest.raises(RegistryUntrusted, match="cannot be read"):
             await registry.resolve("127.0.0.1:1/web:1")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends", "words"),
+    [(2, 90, "is not valid yet by this machine's clock"), (-90, -1, "has expired by this machine's clock")],
+    ids=["not yet", "no more"],
+)
+def test_a_certificate_out_of_its_time_is_told_apart_from_one_of_a_stranger(
+    tmp_path: Path, starts: int, ends: int, words: str
+) -> None:
+    """A clock is set and a certificate renewed while the machine waits: it tries again."""
+    ca = authority(tmp_path)
+    shown = server(tmp_path, ca, valid_days=(starts, ends))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(shown.certificate_file, shown.key_file)
+
+    async def main() -> None:
+        async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        registry = HttpRegistry(lambda host: Access(host, ca_pem=ca.pem))
+        async with await asyncio.start_server(hang_up, "127.0.0.1", ssl=context) as listening:
+            host, port = listening.sockets[0].getsockname()
+            with pytest.raises(RegistryUnreachable, match=words):
+                await registry.resolve(f"{host}:{port}/web:1")
+        await registry.close()
 
     asyncio.run(main())
 
