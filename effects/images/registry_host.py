@@ -26,17 +26,21 @@ WORDS_BYTES = 64 << 10
 """Of an error or a token: nobody who means it well says more."""
 _SMALL_S = 60.0
 """What is small comes whole within this, or the registry sends it byte by byte."""
-_TIMEOUT = httpx.Timeout(10.0, read=30.0)
+_TIMEOUT = httpx.Timeout(10.0, read=30.0, pool=None)
+"""That a connection here is free is waited for as long as it takes: the registry has no part in it."""
 _LIMITS = httpx.Limits(max_connections=16, keepalive_expiry=30.0)
+BLOBS_AT_ONCE = 12
+"""The other connections are for manifests and tokens, so that a question is answered beside whatever is coming."""
 _SAID_CHARS = 200
 _NOT_NOW = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class RegistryHost:
-    """See the module. Raises DriverError."""
+    """See the module. Whoever gets a blob holds one of `blobs`. Raises DriverError."""
 
     def __init__(self, access: Access) -> None:
         self.access = access
+        self.blobs = asyncio.Semaphore(BLOBS_AT_ONCE)
         self._client = httpx.AsyncClient(
             verify=_tls(access),
             timeout=_TIMEOUT,

@@ -96,6 +96,7 @@ class HttpRegistry:
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         async with (
             self._host(reference.domain) as host,
+            host.blobs,
             host.get(f"/v2/{reference.path}/blobs/{digest}", _scope(reference), headers) as response,
         ):
             # A server that knows no ranges sends everything: then what is here already is passed over.

@@ -21,7 +21,7 @@ from effects.errors import (
     WrongArchitecture,
 )
 from effects.images.registry import Access
-from effects.images.registry_host import RegistryHost
+from effects.images.registry_host import BLOBS_AT_ONCE, RegistryHost
 from effects.images.registry_http import HttpRegistry
 from effects.images.retries import CAP_DELAY_S, retried
 from tests.support.certificates import authority, server
@@ -197,6 +197,22 @@ def test_connections_of_an_old_password_end_with_what_is_under_way_on_them(monke
         assert closed == ["old", "new"]
         await registry.close()
         assert closed == ["old", "new", "newer"]
+
+    against(suite)
+
+
+def test_a_question_is_answered_beside_as_many_blobs_as_come_and_those_that_wait_are_not_in_vain() -> None:
+    async def suite(server: FaultyRegistry, registry: HttpRegistry, ref: str) -> None:
+        many, opened = 2 * BLOBS_AT_ONCE, asyncio.Event()
+        await registry.resolve(ref)
+        server.fail(BLOB, Fault(gate=opened), times=many)
+        coming = [asyncio.create_task(blob(registry, ref)) for _ in range(many)]
+        await asyncio.sleep(0.5)
+        assert [path for path, _ in server.asked].count(f"/v2/web/blobs/{BLOB}") == BLOBS_AT_ONCE
+        async with asyncio.timeout(5):
+            await registry.resolve(ref)
+        opened.set()
+        assert await asyncio.gather(*coming) == [CONTENT] * many
 
     against(suite)
 
