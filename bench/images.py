@@ -89,7 +89,7 @@ def build(path: Path) -> None:
             diff_ids.append(digest(plain))
             _add(out, packed)
         config = json.dumps(
-            {"architecture": architecture(), "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+            {"architecture": architecture().name, "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}
         ).encode()
         manifest = json.dumps(
             {"schemaVersion": 2, "mediaType": MANIFEST, "config": descriptor(CONFIG, config), "layers": layers}

@@ -47,7 +47,7 @@ class BuiltImage(msgspec.Struct, frozen=True):
 
     def archive(self) -> bytes:
         """As it is pushed."""
-        return archive(self.name, self.tree, architecture(), {"Cmd": [SHELL], "Env": [_PATH]})
+        return archive(self.name, self.tree, architecture().name, {"Cmd": [SHELL], "Env": [_PATH]})
 
 
 async def debug_image(root: Path = Path("/")) -> BuiltImage:

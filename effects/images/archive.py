@@ -61,7 +61,9 @@ class Archive:
     """The members of an archive, by normalised name. `name` is for its one image, whatever that calls itself.
     Raises ImageUnreadable, ImageCorrupt, WrongArchitecture everywhere."""
 
-    def __init__(self, members: dict[str, Kept | Link], read: Read, architecture: str, name: str = "") -> None:
+    def __init__(
+        self, members: dict[str, Kept | Link], read: Read, architecture: oci.Architecture, name: str = ""
+    ) -> None:
         self._members = members
         self._read = read
         self._architecture = architecture

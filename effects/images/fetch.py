@@ -41,7 +41,7 @@ class Fetcher:
         unpacker: Unpacker,
         registry: ImageSource,
         room: Room,
-        architecture: str,
+        architecture: oci.Architecture,
         sleep: Sleep,
     ) -> None:
         self._content = content

@@ -20,6 +20,14 @@ CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 
+class Architecture(msgspec.Struct, frozen=True):
+    """What a machine's processor is called in images, and the variants of it that it runs, the most wanted first. The
+    empty one is what names none."""
+
+    name: str
+    variants: tuple[str, ...] = ("",)
+
+
 class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a manifest was built for."""
 
@@ -116,13 +124,13 @@ def parse_facts(content: bytes) -> ConfigFacts:
     return ConfigFacts(config.architecture, config.os, config.created)
 
 
-def check_platform(config: ConfigFacts, architecture: str) -> None:
+def check_platform(config: ConfigFacts, architecture: Architecture) -> None:
     """Raises WrongArchitecture when the config says that it is for another machine. One that says nothing may try."""
-    os, built_for = config.os or "linux", config.architecture or architecture
-    if (os, built_for) != ("linux", architecture):
+    os, built_for = config.os or "linux", config.architecture or architecture.name
+    if (os, built_for) != ("linux", architecture.name):
         raise WrongArchitecture(
-            f"the image is for {os}/{built_for}, and this machine is linux/{architecture}: "
-            f"build or choose one for linux/{architecture}"
+            f"the image is for {os}/{built_for}, and this machine is linux/{architecture.name}: "
+            f"build or choose one for linux/{architecture.name}"
         )
 
 
@@ -165,15 +173,22 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def choose(manifests: Sequence[Descriptor], architecture: str) -> Descriptor:
-    """The manifest for this machine; of several variants the first, as every builder orders them. One that names no
-    platform is taken when nothing else fits. Raises WrongArchitecture when there is none."""
-    wanted = ("linux", architecture)
-    named = [one for one in manifests if one.platform and (one.platform.os, one.platform.architecture) == wanted]
-    fitting = named or [one for one in manifests if one.platform is None]
-    if fitting:
-        return fitting[0]
+def choose(manifests: Sequence[Descriptor], architecture: Architecture) -> Descriptor:
+    """The manifest for this machine; of several the one whose variant is wanted most. One that names no platform is
+    taken when nothing else fits. Raises WrongArchitecture when there is none."""
+    ranks = {("linux", architecture.name, variant): rank for rank, variant in enumerate(architecture.variants)}
+    ranked = [(ranks[named], one) for one in manifests if (named := _named(one.platform)) in ranks]
+    if ranked:
+        return min(ranked, key=lambda pair: pair[0])[1]
+    if bare := [one for one in manifests if one.platform is None]:
+        return bare[0]
     # Builders keep attestations beside the images, as manifests of an unknown platform.
-    known = (one.platform for one in manifests if one.platform and one.platform.os != "unknown")
-    have = ", ".join(f"{platform.os}/{platform.architecture}" for platform in known)
-    raise WrongArchitecture(f"the image has nothing for linux/{architecture}, only for {have or 'no platform at all'}")
+    known = [one.platform for one in manifests if one.platform and one.platform.os != "unknown"]
+    have = ", ".join("/".join(filter(None, _named(platform))) for platform in known) or "no platform at all"
+    too_new = any(platform.architecture == architecture.name for platform in known)
+    wanted = f"linux/{architecture.name}" + (" as this processor is" if too_new else "")
+    raise WrongArchitecture(f"the image has nothing for {wanted}, only for {have}")
+
+
+def _named(platform: Platform | None) -> tuple[str, str, str]:
+    return ("", "", "") if platform is None else (platform.os, platform.architecture, platform.variant)

@@ -7,9 +7,10 @@ import pytest
 
 from effects.errors import ImageCorrupt, ImageUnreadable, WrongArchitecture
 from effects.images.archive import Archive, ArchivedImage, Kept, Link
-from effects.images.oci import Descriptor, Platform, choose, digest_of
+from effects.images.oci import Architecture, Descriptor, Platform, choose, digest_of
 from tests.support.images import CONFIG, INDEX, MANIFEST
 
+AMD64 = Architecture("amd64")
 LAYER = b"a layer that is large enough to be in the store"
 GZIP_LAYER = b"\x1f\x8b and the rest"
 
@@ -26,7 +27,7 @@ def images(members: dict[str, Kept | Link], name: str = "") -> tuple[ArchivedIma
     async def read(digest: str) -> bytes:
         raise AssertionError("everything small is here")
 
-    return asyncio.run(Archive(members, read, "amd64", name).images())
+    return asyncio.run(Archive(members, read, AMD64, name).images())
 
 
 def described(media_type: str, content: bytes, **more: object) -> dict[str, object]:
@@ -161,7 +162,7 @@ def test_an_archive_of_something_else_says_what_it_lacks() -> None:
 def test_a_platform_that_is_named_goes_before_one_that_is_not() -> None:
     bare, fitting = Descriptor(MANIFEST, "1", 1), Descriptor(MANIFEST, "2", 1, Platform("amd64", "linux"))
     attestation = Descriptor(MANIFEST, "3", 1, Platform("unknown", "unknown"))
-    assert choose((attestation, bare, fitting), "amd64") == fitting
-    assert choose((attestation, bare), "amd64") == bare
+    assert choose((attestation, bare, fitting), AMD64) == fitting
+    assert choose((attestation, bare), AMD64) == bare
     with pytest.raises(WrongArchitecture, match="only for linux/amd64"):
-        choose((attestation, fitting), "arm64")
+        choose((attestation, fitting), Architecture("arm64"))
