@@ -52,7 +52,7 @@ def list_(
         rows = [
             (
                 short_image(image.name) or NO_NAME,
-                image.digest[:19],
+                image.index_digest[:19],
                 bytes_text(image.size_bytes),
                 age(_ns(image.created_unix), now_ns),
             )
@@ -71,7 +71,7 @@ def list_(
 def _wide(image: Any, now_ns: int | None) -> tuple[str, ...]:
     return (
         image.name or NO_NAME,
-        image.digest,
+        image.index_digest,
         bytes_text(image.size_bytes),
         bytes_text(image.unpacked_bytes),
         moment(_ns(image.built_unix))[:10] if image.built_unix else "",
@@ -104,7 +104,7 @@ def pull(
                 words = f"layer {min(item.unpacked + 1, item.layers)} of {item.layers}" if item.layers else "asking"
                 show(short_image(item.ref), item.done_bytes, item.total_bytes, "" if done else words)
         say(f"{bytes_text(item.received_bytes)} received", common.quiet)
-        print(f"{short_image(item.image.name)}  {item.image.digest}")
+        print(f"{short_image(item.image.name)}  {item.image.index_digest}")
 
 
 def rm(refs: Refs, /, *, dry_run: DryRun = False, yes: Unasked = False, common: Common = COMMON) -> None:

@@ -138,7 +138,7 @@ def image_names(context: Any) -> Names:
 
     def ask(connection: "Connection") -> Names:
         found = connection.read(connection.images.List, image_pb2.ImageListRequest(), timeout=COMPLETE_S).images
-        return [(short_image(one.name), one.digest[:19]) for one in found]
+        return [(short_image(one.name), one.index_digest[:19]) for one in found]
 
     return _asked(context, ask)
 

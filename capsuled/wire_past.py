@@ -68,6 +68,7 @@ def _image_message(machine: Machine, name: str, image: Image) -> image_pb2.Image
     return image_pb2.Image(
         name=name,
         digest=image.pin.platform_digest,
+        index_digest=image.pin.index_digest,
         size_bytes=image.size_bytes,
         created_unix=image.pushed_at // 1_000_000_000,
         used_by=users(machine, image.pin.index_digest),

@@ -109,7 +109,7 @@ class ImageCacheService(ImageCacheServiceServicer):
 
     async def Remove(self, request: image_cache_pb2.ImageRemoveRequest, context: Any) -> image_cache_pb2.ImageRemoval:
         """Answers when it is gone."""
-        return await self._remove(RemoveImage(record_of(request.ref)), request, context, "Remove")
+        return await self._remove(RemoveImage(record_of(self._engine.machine, request.ref)), request, context, "Remove")
 
     async def Collect(self, request: image_cache_pb2.ImageCollectRequest, context: Any) -> image_cache_pb2.ImageRemoval:
         """Answers when they are gone."""
@@ -153,12 +153,17 @@ def reference_of(text: str) -> str:
         refuse("INVALID_ARGUMENT", "BAD_IMAGE", str(error), "ref")
 
 
-def record_of(text: str) -> str:
-    """The cache's record that an operator means: a name in full, or a digest. Raises Refused."""
-    if text.startswith("sha256:"):
-        return text
-    normal = reference_of(text)
-    return normal.partition("@")[2] or normal
+def record_of(machine: Machine, text: str) -> str:
+    """The cache's record that an operator means: a name in full, or a digest. Raises Refused.
+
+    An image is kept under the digest that its name points at; that of this machine's manifest in it means it, too.
+    """
+    digest = text if text.startswith("sha256:") else (normal := reference_of(text)).partition("@")[2]
+    if not digest:
+        return normal
+    if digest in machine.cached:
+        return digest
+    return min((one.index_digest for one in machine.cached.values() if one.platform_digest == digest), default=digest)
 
 
 def _message(machine: Machine, image: CachedImage) -> pb.Image:

@@ -147,16 +147,27 @@ class ContainerdImages:
             yield
 
     async def resolve(self, ref: str) -> CachedImage | None:
-        """See the protocol. A reference that ends in a digest is found by it."""
-        request = images_pb2.GetImageRequest(name=ref.partition("@")[2] or ref)
+        """See the protocol. A digest is looked for as that of an index, then of a manifest in one."""
+        record = ref.partition("@")[2] or ref
+        request = images_pb2.GetImageRequest(name=record)
         await self._connection.answering()
         try:
             answer = await self._connection.images.Get(request, metadata=self._connection.metadata)
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
-                return None
+                return await self._with_manifest(record) if record.startswith("sha256:") else None
             raise translated(error) from error
         return await self._cached(answer.image)
+
+    async def _with_manifest(self, digest: str) -> CachedImage | None:
+        """The record of the index in which this digest is that of this machine's manifest."""
+        request = images_pb2.ListImagesRequest(filters=[f'labels."{_PLATFORM_LABEL}"=="{digest}"'])
+        with tolerated():
+            answer = await self._connection.images.List(request, metadata=self._connection.metadata)
+        records = sorted(
+            (image for image in answer.images if image.name == image.target.digest), key=lambda one: one.name
+        )
+        return await self._cached(records[0]) if records else None
 
     async def held(self, digests: Sequence[str]) -> dict[str, int]:
         """See the protocol."""

@@ -101,7 +101,8 @@ class ImageStore(Protocol):
         ...
 
     async def resolve(self, ref: str) -> CachedImage | None:
-        """What a normalised reference means now; None when it is not here."""
+        """What a normalised reference means now; None when it is not here. A digest may be that of an index, or of this
+        machine's manifest in one."""
         ...
 
     async def held(self, digests: Sequence[str]) -> dict[str, int]:

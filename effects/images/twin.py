@@ -275,8 +275,11 @@ class TwinImages:
     async def resolve(self, ref: str) -> CachedImage | None:
         """See the protocol."""
         record = ref.partition("@")[2] or ref
-        image = self._world.records.get(record)
-        return None if image is None else _cached(record, image)
+        records = self._world.records
+        if record not in records:
+            with_it = (one.index_digest for one in records.values() if one.platform_digest == record)
+            record = min((digest for digest in with_it if digest in records), default="")
+        return _cached(record, records[record]) if record else None
 
     async def held(self, digests: Sequence[str]) -> dict[str, int]:
         """See the protocol."""

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from effects.images.building import digest
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.support.faulty import Fault, faulty_beside
-from tests.support.images import Sample, blobs, oci_archive
+from tests.support.images import INDEX, Sample, blobs, oci_archive
 from tests.support.programs import running
 from tests.support.registry import PASSWORD, USER, registry
 from tools.demo_image import archive
@@ -169,6 +170,32 @@ def test_a_login_is_tried_kept_sealed_and_forgotten(capsule: Daemon, tmp_path: P
     everything = json.dumps(capsule.history())
     assert PASSWORD not in everything and "BEGIN CERTIFICATE" not in everything
     assert PASSWORD not in capsule.output()
+
+
+@pytest.mark.needs("docker-registry")
+def test_the_digest_that_is_shown_is_one_that_is_known(capsule: Daemon) -> None:
+    """Of an index and this machine's manifest in it, it is the index's; and the other means the same image."""
+    sample = Sample(seed=11)
+    entry = {**blobs(sample).manifest, "platform": {"os": "linux", "architecture": "amd64"}}
+    index = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]}).encode()
+    with registry() as running:
+        running.push(sample, "multi:amd64")
+        running.push_document("multi", "1", INDEX, index)
+        ref = f"{running.host}/multi"
+        assert capsule.good("image", "pull", f"{ref}:1") == f"{ref}:1  {digest(index)}\n"
+    image = named(capsule, f"{ref}:1")
+    assert (image["digest"], image["indexDigest"]) == (entry["digest"], digest(index))
+    assert digest(index) in capsule.good("image", "list", "-o", "wide")
+    assert digest(index)[:19] in capsule.good("image", "list")
+    # The registry is gone: both mean what is here.
+    for number, which in enumerate((digest(index), entry["digest"])):
+        capsule.apply(manifest(f"pinned-{number}", "true", image=f"{ref}@{which}", restart="NEVER"))
+        capsule.good("delete", f"pinned-{number}", "--yes")
+    capsule.good("image", "rm", f"{ref}:1", "--dry-run")
+    for which in (digest(index), str(entry["digest"])):
+        assert capsule.good("image", "rm", which, "--dry-run").split() == [f"{ref}:1", digest(index)]
+    capsule.good("image", "rm", str(entry["digest"]))
+    assert digest(index) not in capsule.good("image", "list", "--all", "-o", "wide")
 
 
 @pytest.mark.needs("docker-registry")

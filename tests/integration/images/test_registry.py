@@ -128,6 +128,9 @@ def test_of_an_index_this_machines_image_is_pulled_under_the_indexs_digest() -> 
                 await made.images.pull(pin, moves=True)
                 found = await made.images.resolve(f"{running.host}/multi@{digest(content)}")
                 assert found is not None and found.platform_digest == pin.platform_digest
+                # What lies in the index means the image, too: `image list -o json` has both.
+                assert await made.images.resolve(f"{running.host}/multi@{pin.platform_digest}") == found
+                assert await made.images.resolve(f"{running.host}/multi@{blobs(other).manifest['digest']}") is None
                 assert found.size_bytes == sum(map(len, blobs(ONE).content.values())) + len(content)
                 with pytest.raises(WrongArchitecture, match="only for linux/s390x"):
                     await made.registry.resolve(f"{running.host}/multi:lone")
