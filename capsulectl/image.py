@@ -22,8 +22,6 @@ from capsulectl.words import short_image
 from projections.words import bytes_text
 
 NO_NAME = "(none)"
-PUSH_S = 1_800.0
-
 
 Refs = Annotated[list[str], Parameter(help="Images' names, or digests.", completer=image_names, negative="")]
 
@@ -188,7 +186,8 @@ def push(
                 show(archive, done, total, "sending")
             show(archive, done, total, "unpacking")
 
-        answer = connection.call(connection.images.Push, messages(), timeout=PUSH_S)
+        # No deadline: a slow line takes what it takes, and a capsule that is gone is noticed by the connection itself.
+        answer = connection.call(connection.images.Push, messages(), timeout=None)
     here = f", {bytes_text(skipped)} were here already" if skipped else ""
     say(f"{bytes_text(answer.bytes_received)} received{here}", common.quiet)
     for ref in answer.image_refs:
