@@ -261,7 +261,9 @@ class Unpacker:
         try:
             for one in above:
                 opened.append(os.open(one, _OPEN, dir_fd=opened[-1]))
-            if not stat.S_ISREG(os.stat(last, dir_fd=opened[-1], follow_symlinks=False).st_mode):
+            mode = os.stat(last, dir_fd=opened[-1], follow_symlinks=False).st_mode
+            # A symbolic link may have several names as well, and is not followed for that.
+            if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
                 raise CopyError("BAD_ARCHIVE", f"the link {entry.path} leads to what is no file")
             self._anew(
                 name,

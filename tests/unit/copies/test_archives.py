@@ -152,10 +152,13 @@ def test_what_other_tars_write_is_read(tree: Path, tmp_path: Path, options: list
         for name in ("long link", "large", "d" * 90):
             subprocess.run(["rm", "-rf", tree / name], check=True)
     os.link(tree / "block", tree / "second name")
+    os.symlink("block", tree / "a link")
+    os.link(tree / "a link", tree / "second link", follow_symlinks=False)
     made = subprocess.run(["tar", "c", *options, "-C", tree.parent, "tree"], check=True, capture_output=True).stdout
     assert unpack(made, str(tmp_path / "there/")) > 5
     assert facts(tmp_path / "there") == facts(tree)
-    assert (tmp_path / "there" / "block").stat().st_ino == (tmp_path / "there" / "second name").stat().st_ino
+    for one, other in (("block", "second name"), ("a link", "second link")):
+        assert (tmp_path / "there" / one).lstat().st_ino == (tmp_path / "there" / other).lstat().st_ino
 
 
 def test_a_hard_link_goes_as_a_file_of_its_own(tmp_path: Path) -> None:

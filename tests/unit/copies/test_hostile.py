@@ -70,7 +70,9 @@ HOSTILE: dict[str, bytes] = {
     "a hard link to outside": tar(member("h", HARD, link="../outside/secret"), member("h", content=b"x")),
     "a hard link to an absolute name": tar(member("h", HARD, link="/etc/passwd")),
     "a hard link through a link": tar(member("l", LINK, link="../outside"), member("h", HARD, link="l/secret")),
-    "a hard link to a link": tar(member("l", LINK, link="../outside/secret"), member("h", HARD, link="l")),
+    "into a second name of a link": tar(
+        member("l", LINK, link="../outside"), member("h", HARD, link="l"), member("h/new", content=b"x")
+    ),
     "a hard link to nothing": tar(member("h", HARD, link="x")),
     "a hard link to a directory": tar(member("d", DIR), member("h", HARD, link="d")),
     "a device": tar(member("dev", tarfile.BLKTYPE, devmajor=8)),
@@ -140,6 +142,18 @@ def test_a_link_that_leads_out_is_a_link_and_nothing_is_written_through_it(world
     assert os.listdir(world / "outside") == ["secret"]
     unpack(archive, f"{world}/inside/new/")
     assert os.readlink(world / "inside/new/l") == "/etc/passwd"
+
+
+def test_a_second_name_of_a_link_is_that_link_and_nothing_of_where_it_leads(world: Path) -> None:
+    archive = tar(
+        member("l", LINK, link="../outside/secret"), member("h", HARD, link="l"), member("m", HARD, link="h"),
+        member("m", content=b"mine"),
+    )  # fmt: skip
+    unpack(archive, f"{world}/inside/")
+    there = world / "inside"
+    assert os.readlink(there / "h") == "../outside/secret"
+    assert (there / "h").lstat().st_ino == (there / "l").lstat().st_ino
+    assert (there / "m").read_text() == "mine" and not (there / "m").is_symlink()
 
 
 def test_a_later_entry_of_the_same_name_counts_and_follows_no_link(world: Path) -> None:
