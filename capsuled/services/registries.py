@@ -12,7 +12,7 @@ from capsuled.registries import sealed_text
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.seals import Seals
 from capsuled.wire_sealed import registry_message
-from effects.images.reference import is_host
+from effects.images.reference import is_host, registry_domain
 from effects.images.registry import Access, Registry
 from projections.intents import ConfigureRegistry, ForgetRegistry
 from projections.refusals import Refusal
@@ -44,9 +44,10 @@ class RegistryService(RegistryServiceServicer):
     async def Login(self, request: pb.RegistryLoginRequest, context: Any) -> pb.RegistryLoginResponse:
         """Tried, sealed, then journaled."""
         _check(request)
-        text = sealed_text(request.host, request.username, request.password) if request.username else ""
+        host = registry_domain(request.host)  # as it stands in full references, by which it is looked for
+        text = sealed_text(host, request.username, request.password) if request.username else ""
         intent = ConfigureRegistry(
-            host=request.host,
+            host=host,
             username=request.username,
             secret=self._vault.name_of(text) if text else "",
             ca=self._vault.name_of(request.ca_pem) if request.ca_pem else "",
@@ -59,7 +60,7 @@ class RegistryService(RegistryServiceServicer):
         caller = caller_of(context, "RegistryService.Login", bare)
         # A call that was answered before is not tried anew: the registry may be away by now, or the password another.
         if not request.unchecked and await self._engine.answered(caller) is None:
-            access = Access(request.host, request.username, request.password, request.ca_pem, request.plain_http)
+            access = Access(host, request.username, request.password, request.ca_pem, request.plain_http)
             await self._registry.check(access)
 
         @asynccontextmanager
@@ -72,7 +73,10 @@ class RegistryService(RegistryServiceServicer):
     async def Logout(self, request: pb.RegistryLogoutRequest, context: Any) -> pb.RegistryLogoutResponse:
         """The sealed values go once their registry is forgotten, durably."""
         caller = caller_of(context, "RegistryService.Logout", request)
-        outcome = await self._call(ForgetRegistry(request.host), caller)
+        # What an older release kept is called as it was typed.
+        typed = request.host in self._engine.machine.registries
+        host = request.host if typed else registry_domain(request.host)
+        outcome = await self._call(ForgetRegistry(host), caller)
         return pb.RegistryLogoutResponse(seq=outcome.seq)
 
     async def List(self, request: pb.RegistryListRequest, context: Any) -> pb.RegistryListResponse:

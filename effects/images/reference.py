@@ -45,10 +45,8 @@ def parse(text: str) -> Reference:
     if (digest and not _DIGEST.fullmatch(digest)) or text.endswith("@"):
         raise BadReference(f"{text!r} is no image reference: behind the @ stands sha256: and 64 hex digits")
     head, slash, tail = rest.partition("/")
-    is_domain = bool(slash) and ("." in head or ":" in head or head == "localhost" or head != head.lower())
-    domain, path = (head, tail) if is_domain else (DEFAULT_DOMAIN, rest)
-    if domain == _DEFAULT_ALIAS:
-        domain = DEFAULT_DOMAIN
+    is_domain = bool(slash) and ("." in head or ":" in head or head.lower() == "localhost")
+    domain, path = (registry_domain(head), tail) if is_domain else (DEFAULT_DOMAIN, rest)
     path, colon, tag = path.partition(":")
     if domain == DEFAULT_DOMAIN and "/" not in path:
         path = f"library/{path}"
@@ -62,6 +60,12 @@ def parse(text: str) -> Reference:
 def is_host(text: str) -> bool:
     """Whether a registry can be called like this: a name or an address, and a port if it is not the usual one."""
     return _DOMAIN.fullmatch(text) is not None
+
+
+def registry_domain(host: str) -> str:
+    """The one spelling of a registry's host: hosts are the same in capitals, and the default one has a second name."""
+    domain = host.lower()
+    return DEFAULT_DOMAIN if domain == _DEFAULT_ALIAS else domain
 
 
 def api_host(domain: str) -> str:
