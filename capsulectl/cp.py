@@ -10,6 +10,7 @@ from capsulectl.copying import STREAM, Inside, copy_into, copy_out, refuse_termi
 from capsulectl.errors import USAGE, Failure
 from capsulectl.names import copy_ends
 from capsulectl.options import COMMON, Common
+from copies.errors import shown
 from copies.packing import Owner
 
 _OWNER = re.compile(r"(\d{1,9})(?::(\d{1,9}))?")
@@ -72,6 +73,8 @@ def _end(text: str) -> Inside | str:
         return text
     if not name or not path:
         raise Failure(f"{text} is not NAME:PATH (a file of that name here is ./{text})", USAGE)
+    if any("\udc80" <= sign <= "\udcff" for sign in text):  # how Python carries bytes that are no text
+        raise Failure(f"{shown(text)} is not UTF-8, as the path of a call is: copy the directory that it is in", USAGE)
     return Inside(name, path)
 
 
