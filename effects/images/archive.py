@@ -123,7 +123,8 @@ class Archive:
         return ArchivedImage(self._names(target), target, chosen.digest, size, documents, stored)
 
     def _names(self, target: oci.Descriptor) -> tuple[str, ...]:
-        names = [target.annotations[key] for key in _NAME_KEYS if key in target.annotations]
+        said = target.annotations or {}
+        names = [said[key] for key in _NAME_KEYS if key in said]
         # skopeo writes only the tag; a tag alone names nothing.
         full = next((name for name in names if "/" in name or ":" in name), "")
         return (self._normal(self._name or full),)
@@ -157,7 +158,7 @@ class Archive:
         layers = [self._member(name) for name in saved.layers]
         manifest = oci.Manifest(
             config=oci.Descriptor(oci.CONFIG_TYPE, oci.digest_of(config), len(config)),
-            layers=tuple(oci.Descriptor(_layer_type(layer.head), layer.digest, layer.size) for layer in layers),
+            written=tuple(oci.Descriptor(_layer_type(layer.head), layer.digest, layer.size) for layer in layers),
         )
         content = msgspec.json.encode(manifest)
         target = oci.Descriptor(oci.MANIFEST_TYPE, oci.digest_of(content), len(content))

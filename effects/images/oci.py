@@ -1,4 +1,7 @@
-"""The parts of the OCI image format that Capsule reads. Source: OCI image specification 1.1, Docker image schema 2."""
+"""The parts of the OCI image format that Capsule reads. Source: OCI image specification 1.1, Docker image schema 2.
+
+Builders in Go write null for a list or a text that they have none of: it is read as what is left out.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -43,7 +46,7 @@ class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     digest: str
     size: int
     platform: Platform | None = None
-    annotations: dict[str, str] = {}
+    annotations: dict[str, str] | None = None
 
 
 class Index(msgspec.Struct, frozen=True, rename="camel"):
@@ -56,9 +59,14 @@ class Manifest(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One image for one platform."""
 
     config: Descriptor
-    layers: tuple[Descriptor, ...]
+    written: tuple[Descriptor, ...] | None = msgspec.field(name="layers")
     schema_version: int = 2
-    media_type: str = MANIFEST_TYPE
+    media_type: str | None = MANIFEST_TYPE
+
+    @property
+    def layers(self) -> tuple[Descriptor, ...]:
+        """Lowest first."""
+        return self.written or ()
 
 
 class _Process(msgspec.Struct, frozen=True):
@@ -71,7 +79,7 @@ class _Process(msgspec.Struct, frozen=True):
 
 
 class _RootFs(msgspec.Struct, frozen=True):
-    diff_ids: tuple[str, ...] = ()
+    diff_ids: tuple[str, ...] | None = None
 
 
 class _Config(msgspec.Struct, frozen=True):
@@ -79,7 +87,7 @@ class _Config(msgspec.Struct, frozen=True):
     config: _Process | None = None
     architecture: str = ""
     os: str = ""
-    created: str = ""
+    created: str | None = None
 
 
 class ConfigFacts(msgspec.Struct, frozen=True):
@@ -114,14 +122,14 @@ def parse_config(content: bytes) -> tuple[ImageConfig, tuple[str, ...]]:
             user=process.user or "",
             stop_signal=process.stop_signal or "",
         ),
-        config.rootfs.diff_ids,
+        config.rootfs.diff_ids or (),
     )
 
 
 def parse_facts(content: bytes) -> ConfigFacts:
     """What the config says of the image itself."""
     config = parse(content, _Config, "config")
-    return ConfigFacts(config.architecture, config.os, config.created)
+    return ConfigFacts(config.architecture, config.os, config.created or "")
 
 
 def check_platform(config: ConfigFacts, architecture: Architecture) -> None:
@@ -150,7 +158,7 @@ def stored_bytes(manifest: Manifest, *documents: Descriptor) -> int:
 
 
 class _Typed(msgspec.Struct, frozen=True, rename="camel"):
-    media_type: str = ""
+    media_type: str | None = None
     manifests: tuple[msgspec.Raw, ...] | None = None
 
 

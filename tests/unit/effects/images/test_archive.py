@@ -7,7 +7,19 @@ import pytest
 
 from effects.errors import ImageCorrupt, ImageUnreadable, WrongArchitecture
 from effects.images.archive import Archive, ArchivedImage, Kept, Link
-from effects.images.oci import Architecture, Descriptor, Platform, choose, digest_of
+from effects.images.oci import (
+    Architecture,
+    Descriptor,
+    Manifest,
+    Platform,
+    choose,
+    digest_of,
+    media_type_of,
+    parse,
+    parse_config,
+    parse_facts,
+)
+from effects.runs.process import ImageConfig
 from tests.support.images import CONFIG, INDEX, MANIFEST
 
 AMD64 = Architecture("amd64")
@@ -157,6 +169,23 @@ def test_an_archive_of_something_else_says_what_it_lacks() -> None:
         images({"manifest.json": kept(b"[]")})
     with pytest.raises(ImageUnreadable, match="cannot be read"):
         images({"manifest.json": kept(b"{")})
+
+
+def test_null_is_what_is_left_out() -> None:
+    """As Go writes a list or a text that it has none of: here an image without a layer, which nobody says the age of."""
+    settings = (
+        b'{"architecture": "amd64", "os": "linux", "created": null, "config": null, "rootfs": {"diff_ids": null}}'
+    )
+    manifest = json.dumps({"mediaType": None, "config": described(CONFIG, settings), "layers": None}).encode()
+    top = described(MANIFEST, manifest, annotations=None, platform=None)
+    index = json.dumps({"mediaType": None, "manifests": [top]}).encode()
+    members = {"oci-layout": kept(b"{}"), "index.json": kept(index), blob(settings): kept(settings)}
+    (image,) = images({**members, blob(manifest): kept(manifest)}, name="bare:1")
+    assert image.size_bytes == len(settings) + len(manifest)
+    assert parse(manifest, Manifest, "manifest").layers == ()
+    assert parse_config(settings) == (ImageConfig(), ())
+    assert parse_facts(settings).created == ""
+    assert (media_type_of(manifest), media_type_of(index)) == (MANIFEST, INDEX)
 
 
 def test_a_platform_that_is_named_goes_before_one_that_is_not() -> None:
