@@ -17,8 +17,10 @@ from effects.images.reference import is_loopback
 from effects.images.registry import Access
 from journal.entry import UNREADABLE
 
-_SCHEME = re.compile(r"\s*,?\s*([A-Za-z][\w-]*)(?=\s+\w+\s*=|\s*(?:,|$))")
-_PARAMETER = re.compile(r'\s*,?\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
+_TOKEN = r"[\w!#$%&'*+.^`|~-]+"
+# A comma is what the RFC has between two parts; some registries write a semicolon.
+_SCHEME = re.compile(rf"\s*[,;]?\s*([A-Za-z][\w-]*)(?=\s+{_TOKEN}\s*=|\s*(?:[,;]|$))")
+_PARAMETER = re.compile(rf'\s*[,;]?\s*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,;]+))')
 _LIFE_S = 60.0
 _MARGIN_S = 5.0
 

@@ -39,6 +39,14 @@ class Tokens:
             ["Negotiate, Basic realm=abc, Bearer realm=y"],
             [("negotiate", {}), ("basic", {"realm": "abc"}), ("bearer", {"realm": "y"})],
         ),
+        (
+            ['Bearer realm="https://a/t",error-uri="https://a/e;f",service=s'],
+            [("bearer", {"realm": "https://a/t", "error-uri": "https://a/e;f", "service": "s"})],
+        ),
+        (
+            ['Bearer realm="https://a/t"; service=s; scope="x:y", Basic realm=z'],
+            [("bearer", {"realm": "https://a/t", "service": "s", "scope": "x:y"}), ("basic", {"realm": "z"})],
+        ),
         (["", "???"], []),
     ],
 )
