@@ -11,6 +11,9 @@ from journal.events import NetworkDetached, NetworkMoved, WorkloadApplied, Workl
 from projections.network import ZONE
 from projections.state import Machine
 
+HEADER_BYTES = 12
+"""Of every message. RFC 1035, 4.1.1."""
+
 TTL_S = 5
 """Short: an address that is given to another workload must not be remembered for long."""
 

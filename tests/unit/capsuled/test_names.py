@@ -2,7 +2,6 @@
 
 import tracemalloc
 from collections.abc import Iterator
-from pathlib import Path
 
 import dns.edns
 import dns.flags
@@ -12,7 +11,6 @@ import dns.rcode
 import pytest
 from msgspec.structs import replace
 
-from capsuled.name_server import upstreams
 from capsuled.names import NAMING, Answers, addresses_of, unavailable
 from journal.events import NetworkMoved
 from projections.fold import fold
@@ -122,14 +120,6 @@ def test_that_nobody_could_be_asked_is_said_with_the_question() -> None:
     answer = dns.message.from_wire(unavailable(question.to_wire()))
     assert answer.rcode() == dns.rcode.SERVFAIL and answer.question == question.question
     assert question.is_response(answer)
-
-
-def test_the_machines_servers_are_read_as_they_stand(tmp_path: Path) -> None:
-    (tmp_path / "resolv.conf").write_text(
-        "# nameserver 9.9.9.9\nsearch lan\nnameserver 192.0.2.1\nnameserver fd00::1\n"
-    )
-    assert upstreams(tmp_path / "resolv.conf") == ("192.0.2.1", "fd00::1")
-    assert upstreams(tmp_path / "nothing") == ()
 
 
 def test_names_are_those_of_workloads_that_stay() -> None:

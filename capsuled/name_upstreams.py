@@ -1,0 +1,111 @@
+"""The machine's own name servers: what the bridge's does not know itself is asked of them, one after another.
+
+One that has not answered comes last for a while: else each question would wait for it anew, and a LAN whose first
+server is down would have names as slowly as that.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from capsuled.names import HEADER_BYTES, unavailable
+
+PORT = 53
+UPSTREAM_S = 3.0
+SILENT_S = 10.0
+"""From a server's silence to the next question that tries it in its place again; the others wait for what that one
+finds."""
+
+_RCODE = 0x0F
+_REFUSALS = (2, 4, 5)
+"""SERVFAIL, NOTIMP and REFUSED: the server does not know, where others may. RFC 1035, 4.1.1."""
+
+_MESSAGE_BYTES = 65_535
+_RESOLV = Path("/etc/resolv.conf")
+
+Way = Callable[[bytes, str], Awaitable[bytes]]
+"""Asks a server a question. Raises OSError or EOFError."""
+
+
+class Upstreams:
+    """All of /etc/resolv.conf's but `own`: the machine may ask there, and would be asked by itself, for ever."""
+
+    def __init__(self, own: str) -> None:
+        self._own = own
+        self._silent_until: dict[tuple[Way, str], float] = {}
+
+    async def ask(self, question: bytes, way: Way) -> bytes:
+        """The first answer that a server gives, rather one that is none of `_REFUSALS`, as the machine's own resolver
+        does; unavailable when none does."""
+        refusal = b""
+        for server in self._in_order(way):
+            try:
+                async with asyncio.timeout(UPSTREAM_S):
+                    answer = await way(question, server)
+            except (TimeoutError, OSError, EOFError):
+                self._silent_until[way, server] = _now_s() + SILENT_S
+                continue
+            self._silent_until.pop((way, server), None)
+            if len(answer) >= HEADER_BYTES and answer[3] & _RCODE not in _REFUSALS:
+                return answer
+            refusal = refusal or answer
+        return refusal or unavailable(question)
+
+    def _in_order(self, way: Way) -> list[str]:
+        there = [server for server in upstreams() if server != self._own]
+        self._silent_until = {key: until for key, until in self._silent_until.items() if key[1] in there}
+        return sorted(there, key=lambda server: self._is_silent(way, server))
+
+    def _is_silent(self, way: Way, server: str) -> bool:
+        now_s, until_s = _now_s(), self._silent_until.get((way, server))
+        if until_s is None or now_s < until_s:
+            return until_s is not None
+        self._silent_until[way, server] = now_s + SILENT_S
+        return False
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def upstreams(path: Path = _RESOLV) -> tuple[str, ...]:
+    """The machine's own name servers, read anew: a machine's network changes."""
+    try:
+        words = [line.split() for line in path.read_text(errors="replace").splitlines()]
+    except OSError:
+        return ()
+    return tuple(line[1] for line in words if len(line) > 1 and line[0] == "nameserver")
+
+
+async def by_datagram(question: bytes, server: str) -> bytes:
+    """The server's answer by UDP. Waits for ever."""
+    loop = asyncio.get_running_loop()
+    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as out:
+        out.connect((server, PORT))
+        await loop.sock_sendall(out, question)
+        while (answer := await loop.sock_recv(out, _MESSAGE_BYTES))[:2] != question[:2]:
+            pass  # a late answer to an earlier question, or somebody's guess
+        return answer
+
+
+async def by_stream(question: bytes, server: str) -> bytes:
+    """The same by TCP."""
+    reader, writer = await asyncio.open_connection(server, PORT)
+    try:
+        writer.write(framed(question))
+        return await message(reader)
+    finally:
+        writer.close()
+
+
+def framed(one: bytes) -> bytes:
+    """A message behind its length: so it goes by TCP. RFC 1035, 4.2.2."""
+    return struct.pack(">H", len(one)) + one
+
+
+async def message(reader: asyncio.StreamReader) -> bytes:
+    """One message that came behind its length. Raises EOFError at the end."""
+    return await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
