@@ -8,6 +8,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
 from pathlib import Path
 
 from capsuled.names import HEADER_BYTES, unavailable
@@ -71,20 +72,32 @@ def _now_s() -> float:
 
 
 def upstreams(path: Path = _RESOLV) -> tuple[str, ...]:
-    """The machine's own name servers, read anew: a machine's network changes."""
+    """The machine's own name servers, read anew: a machine's network changes. A line that has no address names none, as
+    for the machine's own resolver (resolv.conf(5)): it would have to be looked up first, with everything waiting."""
     try:
         words = [line.split() for line in path.read_text(errors="replace").splitlines()]
     except OSError:
         return ()
-    return tuple(line[1] for line in words if len(line) > 1 and line[0] == "nameserver")
+    named = (line[1] for line in words if len(line) > 1 and line[0] == "nameserver")
+    return tuple(server for server in named if _is_address(server))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 async def by_datagram(question: bytes, server: str) -> bytes:
     """The server's answer by UDP. Waits for ever."""
     loop = asyncio.get_running_loop()
-    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    # A link-local address (`fe80::1%eth0`) is one of a link, which only this tells by its number.
+    there = socket.getaddrinfo(server, PORT, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
+    family, *_, address = there[0]
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as out:
-        out.connect((server, PORT))
+        out.connect(address)
         await loop.sock_sendall(out, question)
         while (answer := await loop.sock_recv(out, _MESSAGE_BYTES))[:2] != question[:2]:
             pass  # a late answer to an earlier question, or somebody's guess

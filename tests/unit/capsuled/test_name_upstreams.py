@@ -91,7 +91,8 @@ def test_one_question_finds_out_whether_a_silent_server_is_back(monkeypatch: pyt
 
 def test_the_machines_servers_are_read_as_they_stand(tmp_path: Path) -> None:
     (tmp_path / "resolv.conf").write_text(
-        "# nameserver 9.9.9.9\nsearch lan\nnameserver 192.0.2.1\nnameserver fd00::1\n"
+        "# nameserver 9.9.9.9\nsearch lan\nnameserver 192.0.2.1\nnameserver fd00::1\nnameserver fe80::1%eth0\n"
+        "nameserver router.lan\nnameserver 192.0.2.256\n"
     )
-    assert upstreams(tmp_path / "resolv.conf") == ("192.0.2.1", "fd00::1")
+    assert upstreams(tmp_path / "resolv.conf") == ("192.0.2.1", "fd00::1", "fe80::1%eth0")
     assert upstreams(tmp_path / "nothing") == ()
