@@ -361,7 +361,7 @@ def _accelerated(about: About, found: Finding) -> None:
 
 
 async def _taken(host_ports: HostPorts, engine: Engine) -> tuple[str, ...]:
-    return host_ports.warnings(engine.machine)
+    return await host_ports.warnings(engine.machine)
 
 
 def _decisive(several: ExceptionGroup[Exception]) -> Exception:

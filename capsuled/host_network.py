@@ -12,6 +12,7 @@ from pathlib import Path
 
 from capsuled.ipv4 import assigned
 from capsuled.name_upstreams import PORT
+from journal.specs import PortMapping
 from projections.host_network import HostNetwork, Listener, is_in_the_way
 from projections.state import Machine
 
@@ -39,24 +40,42 @@ class HostPorts:
         own = self._own()
         known = {(one.protocol, one.port, one.address) for one in own}
         others = {one for one in listeners(self._proc) if (one.protocol, one.port, one.address) not in known}
-        return HostNetwork(tuple(dict.fromkeys((*addresses(), self._nameserver))), (*own, *sorted(others)))
+        return HostNetwork(self._addresses(), (*own, *sorted(others)))
+
+    def _addresses(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*addresses(), self._nameserver)))
 
     def _own(self) -> tuple[Listener, ...]:
         """What is the daemon's, also while it does not listen there."""
         names = (Listener(protocol, PORT, self._nameserver, NAMES) for protocol in ("tcp", "udp"))
         return (*(one for served in self._served() if (one := _api(served)) is not None), *names)
 
-    def warnings(self, machine: Machine) -> tuple[str, ...]:
-        """Which workloads have what is the daemon's: `--listen` may have been given another port since."""
+    async def warnings(self, machine: Machine) -> tuple[str, ...]:
+        """Which workloads' host ports lead nowhere, or have what is the daemon's: the machine may have other addresses
+        since they were applied, and `--listen` another port."""
+        host = HostNetwork(await asyncio.to_thread(self._addresses))
         return tuple(
-            f"{name} has host port {port.host_port}/{port.protocol}, and {own.whose} cannot be reached there: apply it "
-            "with another hostPort, or give capsuled another `--listen`"
+            warning
             for name, workload in sorted(machine.workloads.items())
             if workload.spec.network == "bridge" and workload.desired == "running"
             for port in workload.spec.ports
-            for own in self._own()
-            if is_in_the_way(own, port)
+            for warning in self._of(name, port, host)
         )
+
+    def _of(self, name: str, port: PortMapping, host: HostNetwork) -> Iterator[str]:
+        what = f"host port {port.host_port}/{port.protocol}"
+        if port.host_address and not host.has(port.host_address):
+            yield (
+                f"{name}'s {what} cannot be reached: it is on {port.host_address}, which this machine does not have "
+                f"any more. It has {', '.join(host.addresses or ())}: apply {name} with one of these as the port's "
+                "hostAddress, or with none, and it is on all of them"
+            )
+        for own in self._own():
+            if is_in_the_way(own, port):
+                yield (
+                    f"{name} has {what}, and {own.whose} cannot be reached there: apply it with another hostPort, or "
+                    "give capsuled another `--listen`"
+                )
 
 
 def _api(served: str) -> Listener | None:

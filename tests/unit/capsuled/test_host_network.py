@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from capsuled import host_network
 from capsuled.host_network import API, NAMES, HostPorts, listeners
 from journal.specs import PortMapping
 from projections.host_network import Listener
+from projections.intents import Stop
 from tests.support.story import Story, declared
 
 GATEWAY = "172.20.254.1"
@@ -73,10 +75,30 @@ def test_the_daemons_own_ports_are_known_by_name_also_while_nobody_listens_there
     assert look.has("127.0.0.1") and look.has(GATEWAY) and not look.has("192.0.2.99")
 
 
-def test_a_workload_that_has_the_apis_port_by_now_is_warned_of(tmp_path: Path) -> None:
+def warned_of(served: str, port: PortMapping, *, stopped: bool = False) -> tuple[str, ...]:
+    """What is told of a workload that has the port."""
     story = Story()
     one = declared("web")
-    story.apply(replace(one, spec=replace(one.spec, network="bridge", ports=(PortMapping(80, 50_001),))))
-    warned = HostPorts(lambda: ("192.0.2.7:50001",), GATEWAY, tmp_path).warnings(story.machine)
+    story.apply(replace(one, spec=replace(one.spec, network="bridge", ports=(port,))))
+    if stopped:
+        story.call(Stop("web"))
+    return asyncio.run(HostPorts(lambda: (served,), GATEWAY).warnings(story.machine))
+
+
+def test_a_workload_that_has_the_apis_port_by_now_is_warned_of() -> None:
+    warned = warned_of("192.0.2.7:50001", PortMapping(80, 50_001))
     assert len(warned) == 1 and "web has host port 50001/tcp" in warned[0] and API in warned[0]
-    assert HostPorts(lambda: ("192.0.2.7:50000",), GATEWAY, tmp_path).warnings(story.machine) == ()
+    assert warned_of("192.0.2.7:50000", PortMapping(80, 50_001)) == ()
+
+
+def test_a_port_on_an_address_that_the_machine_has_no_more_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_network, "addresses", lambda: ("127.0.0.1", "192.0.2.11"))
+    gone = PortMapping(80, 8_080, host_address="192.0.2.10")
+    assert warned_of("0.0.0.0:50000", gone) == (
+        "web's host port 8080/tcp cannot be reached: it is on 192.0.2.10, which this machine does not have any more. It "
+        f"has 127.0.0.1, 192.0.2.11, {GATEWAY}: apply web with one of these as the port's hostAddress, or with none, and "
+        "it is on all of them",
+    )
+    assert warned_of("0.0.0.0:50000", gone, stopped=True) == (), "it has no rules either"
+    for there in ("", "192.0.2.11", "127.0.0.7", GATEWAY):
+        assert warned_of("0.0.0.0:50000", replace(gone, host_address=there)) == (), there
