@@ -2,7 +2,9 @@
 
 A host port works from outside, from the machine's own addresses and 127.0.0.1, and from other workloads: mappings are
 looked up in prerouting and in output for whatever is addressed to the machine itself. What a loopback source or another
-workload sends to a mapped port is masqueraded, so that the answer comes back the same way.
+workload sends to a mapped port is masqueraded, so that the answer comes back the same way. For that the bridge takes
+part in loopback addresses (`route_localnet`), which the kernel else lets over no link: what a workload sends to one is
+dropped, and so is what says that it comes from one, as programs take that for the machine's own.
 
 From outside, a workload is reached by its mapped ports alone: the machine forwards, so whoever routes the subnet by it
 would reach every port of every workload.
@@ -24,7 +26,7 @@ _PROTOCOLS = ("tcp", "udp")
 _MAP = re.compile(r"map (\w+) \{(.*?)\n\t\}", re.DOTALL)
 _ELEMENTS = re.compile(r"\s*elements = \{(.*?)\}", re.DOTALL)
 _CHAINS = 7
-_RULES = 15
+_RULES = 16
 
 
 def table_of(bridge: str) -> str:
@@ -63,6 +65,7 @@ def render(bridge: str, subnet: str, mappings: Iterable[Mapping], former: str = 
   chain guard {{
     type filter hook prerouting priority raw; policy accept;
     iifname "{bridge}" ip daddr 127.0.0.0/8 drop
+    iifname "{bridge}" ip saddr 127.0.0.0/8 drop
   }}
   chain segments {{
     type filter hook forward priority mangle; policy accept;

@@ -84,6 +84,10 @@ def test_what_nft_lists_of_it_is_complete_and_holds_what_was_rendered() -> None:
         input=rules.render("br0", SUBNET, mappings), text=True, capture_output=True, check=True,
     )  # fmt: skip
     assert rules.is_complete(done.stdout)
-    for one in (f"ip daddr {SUBNET} drop", 'oifname "br0" tcp flags 0x2 tcp option maxseg size set rt mtu'):
+    from_loopback, segments = (
+        "ip saddr 127.0.0.0/8 drop",
+        'oifname "br0" tcp flags 0x2 tcp option maxseg size set rt mtu',
+    )
+    for one in (f"ip daddr {SUBNET} drop", from_loopback, segments):
         assert one in done.stdout and not rules.is_complete(done.stdout.replace(one, ""))
     assert rules.listed_elements(done.stdout) == rules.elements(mappings)
