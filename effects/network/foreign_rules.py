@@ -1,4 +1,5 @@
-"""What another firewall's rules do with the first packet of a connection from the bridge, as far as can be told. Pure.
+"""What another firewall's rules do with the first packet of a connection from or to the bridge, as far as can be told.
+Pure.
 
 Such a packet is walked through a base chain as the kernel would. A match is answered by yes, no or "cannot be told"
 (a mark, a limit, what iptables knows alone). What drops must be certain; what accepts must be that, too, or name the
@@ -22,7 +23,7 @@ _PASSING_OVER = ("counter", "log", "mangle", "flow")
 _XT_DROPS = ("DROP", "REJECT")
 _NUMBERS = {"tcp": 6, "udp": 17}
 """How nft tells of protocols on a machine without /etc/protocols."""
-_NAMING = ("iifname", "iif", "saddr", "daddr", "dport")
+_NAMING = ("iifname", "iif", "oifname", "oif", "saddr", "daddr", "dport")
 
 
 class Fate(StrEnum):
@@ -33,14 +34,20 @@ class Fate(StrEnum):
 
 
 class Packet(msgspec.Struct, frozen=True):
-    """The first of a connection that comes from the bridge's subnet. `to` and `port` are of one for the machine itself;
-    without them it is for anybody elsewhere."""
+    """The first of a connection. Empty is what is not known of it; of one that is for the machine itself, also where it
+    leaves."""
 
-    bridge: str
-    subnet: str
+    link: str
+    """By which it comes."""
+    source: str
+    """The network that it is from."""
     to: str = ""
     protocol: str = ""
     port: int = 0
+    leaves: str = ""
+    """The link by which it goes on."""
+    is_led: bool = False
+    """Whether it was sent to another address, and led to this one."""
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -141,10 +148,9 @@ class _Walk:
                 several = right["concat"] if isinstance(right, dict) and "concat" in right else []
                 return _all([self._is(*pair) for pair in zip(parts, several, strict=False)]) if several else None
             case {"meta": {"key": "iifname" | "iif"}}:
-                return _is_link(packet.bridge, right)
+                return _is_known_link(packet.link, right, packet.leaves)
             case {"meta": {"key": "oifname" | "oif"}}:
-                # It leads elsewhere, and nobody knows where.
-                return False if _is_link(packet.bridge, right) else None
+                return _is_known_link(packet.leaves, right, packet.link)
             case {"meta": {"key": "nfproto"}}:
                 return bool(right == "ipv4")
             case {"meta": {"key": "protocol"}}:
@@ -152,7 +158,7 @@ class _Walk:
             case {"meta": {"key": "l4proto"}} | {"payload": {"protocol": "ip", "field": "protocol"}}:
                 return right in (packet.protocol, _NUMBERS[packet.protocol]) if packet.protocol else None
             case {"payload": {"protocol": "ip", "field": "saddr"}}:
-                return _is_within(IPv4Network(packet.subnet), right)
+                return _is_within(IPv4Network(packet.source), right) if packet.source else None
             case {"payload": {"protocol": "ip", "field": "daddr"}}:
                 return _is_within(IPv4Network(packet.to), right) if packet.to else None
             case {"payload": {"protocol": "tcp" | "udp" | "th" as protocol, "field": "dport"}} if packet.port:
@@ -164,7 +170,7 @@ class _Walk:
             case {"ct": {"key": "state"}}:
                 return bool(right == "new")
             case {"ct": {"key": "status"}}:
-                return False  # it is led nowhere else, and nobody has answered it
+                return packet.is_led and bool(right == "dnat")  # nobody has answered it
             case _:
                 return None
 
@@ -196,6 +202,13 @@ def _is_link(name: str, right: Any) -> bool:
     if not isinstance(right, str):
         return False
     return name.startswith(right[:-1]) if right.endswith("*") else name == right
+
+
+def _is_known_link(name: str, right: Any, other: str) -> Answer:
+    """Of a link that is not known it is known that it is not the packet's `other` one."""
+    if name:
+        return _is_link(name, right)
+    return False if _is_link(other, right) else None
 
 
 def _is_port(port: int, right: Any) -> Answer:

@@ -15,13 +15,14 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
 from effects.errors import NetworkForeign, NetworkMissing
-from effects.network import ipv6, taps
+from effects.network import ipv6, lans, taps
 from effects.network.namespaces import Inside
+from effects.network.obstacles import WayIn
 from effects.network.protocol import Link
 
 _SYS = Path("/sys/class/net")
@@ -55,6 +56,10 @@ class Links:
     def own_addresses(self) -> frozenset[str]:
         """The machine's, on any link."""
         return frozenset(one.get("local") or one.get("address") for one in self._ip.get_addr(family=socket.AF_INET))
+
+    def ways_in(self) -> tuple[WayIn, ...]:
+        """By which the LAN reaches the machine."""
+        return lans.ways_in(self._ip)
 
     # --- the bridge ----------------------------------------------------------------------------------------------
 
@@ -115,7 +120,7 @@ class Links:
 
     def _refuse_overlap(self) -> None:
         for address in self._ip.get_addr(family=socket.AF_INET):
-            other = IPv4Interface(f"{address.get('address')}/{address['prefixlen']}").network
+            other = lans.network_of(address)
             if other.overlaps(self._network):
                 name = address.get("label") or "another interface"
                 raise NetworkForeign(

@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 from effects.errors import DriverError, NetworkFailed, NetworkForeign
 from effects.network import namespaces, obstacles, rules, taps
 from effects.network.flows import Flows
+from effects.network.foreign_rules import Packet
 from effects.network.kernel_news import ADDRESSES, LINKS, TABLES, kernel_news
 from effects.network.links import Links, port_of
 from effects.network.obstacles import Chain
@@ -217,17 +218,29 @@ class LinuxNetwork:
     async def obstacles(self) -> tuple[str, ...]:
         """See the protocol."""
         found = [] if _IP_FORWARD.read_text().strip() == "1" else [obstacles.no_forwarding()]
-        for chain in obstacles.filters(await self._nft("-j", "list", "chains")):
-            if chain.table != rules.table_of(self._bridge):
-                found.append(await self._told_of(chain))
+        chains = [
+            chain
+            for chain in obstacles.filters(await self._nft("-j", "list", "chains"))
+            if chain.table != rules.table_of(self._bridge)
+        ]
+        coming = await self._coming() if chains else ()
+        found += [await self._told_of(chain, coming) for chain in chains]
         return tuple(filter(None, found))
 
-    async def _told_of(self, chain: Chain) -> str:
+    async def _coming(self) -> tuple[Packet, ...]:
+        try:
+            held = rules.listed_elements(await self._list())
+        except DriverError:
+            return ()  # there is no table, and no port
+        ways = await self._on_thread(lambda: self._links.ways_in())
+        return obstacles.coming(self._bridge, rules.mapped(held), ways)
+
+    async def _told_of(self, chain: Chain, coming: tuple[Packet, ...]) -> str:
         try:
             listing = await self._nft("-j", "list", "table", chain.family, chain.table)
         except DriverError as error:  # nft may crash on what somebody else's table holds
             return f"whether chain {chain.name} drops what workloads need is not known: {error.message}"
-        return obstacles.told(chain, listing, self._bridge, self.subnet)
+        return await asyncio.to_thread(obstacles.told, chain, listing, self._bridge, self.subnet, coming)
 
     # --- nft -----------------------------------------------------------------------------------------------------
 

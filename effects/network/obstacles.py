@@ -5,13 +5,15 @@ Source of the format: libnftables-json(5), chain objects; chains of ufw(8) begin
 table of its name.
 """
 
-from collections.abc import Iterator
-from ipaddress import IPv4Network
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import msgspec
 
 from effects.network.foreign_rules import Fate, Packet, Table, fate, parsed
+from projections.host_network import LOOPBACK
+from projections.network import Mapping
 
 _FAMILIES = ("ip", "inet")
 """Those that IPv4 packets come by: the bridge has no others."""
@@ -40,16 +42,35 @@ def filters(listing: bytes) -> tuple[Chain, ...]:
     )
 
 
-def told(chain: Chain, listing: bytes, bridge: str, subnet: str) -> str:
+class WayIn(msgspec.Struct, frozen=True):
+    """A link by which the LAN reaches the machine, and the LAN's network."""
+
+    link: str
+    network: str
+
+
+def coming(bridge: str, mappings: Iterable[Mapping], ways: Iterable[WayIn]) -> tuple[Packet, ...]:
+    """What comes to the host ports from elsewhere, as it is forwarded. Where there is no way in, it comes by one that
+    is not known."""
+    ways = tuple(ways) or (WayIn("", ""),)
+    ends = dict.fromkeys((one.address, one.protocol, one.port) for one in mappings if not _is_of_the_machine_alone(one))
+    return tuple(Packet(way.link, way.network, *end, leaves=bridge, is_led=True) for way in ways for end in ends)
+
+
+def _is_of_the_machine_alone(mapping: Mapping) -> bool:
+    return bool(mapping.host_address) and IPv4Address(mapping.host_address) in LOOPBACK
+
+
+def told(chain: Chain, listing: bytes, bridge: str, subnet: str, coming: Iterable[Packet] = ()) -> str:
     """For the operator: what the chain drops of the bridge's; empty when it does not. `listing` is what
-    `nft -j list table` prints of its table."""
+    `nft -j list table` prints of its table, `coming` what else is to pass it where it sees what is forwarded."""
     table = parsed(listing)
-    for packet in _needed(chain.hook, bridge, subnet):
+    for packet in (*_leaving(chain.hook, bridge, subnet), *(coming if chain.hook == "forward" else ())):
         found = fate(table, chain.name, packet)
         if found is Fate.DROPPED or (found is None and chain.drops):
             how = "has a rule that drops or rejects the rest" if found else "has policy drop"
             where = f"chain {chain.name} of nft table {chain.family} {chain.table} {how}"
-            what, mend = _words(chain, table, bridge)
+            what, mend = _words(chain, table, bridge, packet)
             return (
                 f"another firewall drops {what}: {where}, and no rule that lets {bridge} pass. {mend}; capsuled "
                 "leaves it alone"
@@ -57,8 +78,8 @@ def told(chain: Chain, listing: bytes, bridge: str, subnet: str) -> str:
     return ""
 
 
-def _needed(hook: str, bridge: str, subnet: str) -> Iterator[Packet]:
-    """What must pass."""
+def _leaving(hook: str, bridge: str, subnet: str) -> Iterator[Packet]:
+    """What must pass of what workloads send."""
     if hook == "forward":
         yield Packet(bridge, subnet)
         return
@@ -67,11 +88,15 @@ def _needed(hook: str, bridge: str, subnet: str) -> Iterator[Packet]:
         yield Packet(bridge, subnet, gateway, protocol, _NAMES)
 
 
-def _words(chain: Chain, table: Table, bridge: str) -> tuple[str, str]:
+def _words(chain: Chain, table: Table, bridge: str, packet: Packet) -> tuple[str, str]:
     """What is dropped, and what helps."""
     is_ufw = any(name.startswith("ufw-") for name in table.rules)
     if chain.hook == "forward":
         what = "what is forwarded"
+        if packet.is_led:
+            what += (
+                f" to host ports ({packet.port}/{packet.protocol} of {packet.to}), so that the LAN reaches none of it"
+            )
         mend = f"Let pass there what comes from {bridge} and what goes to it"
         if is_ufw:
             mend += f": `ufw route allow in on {bridge} && ufw route allow out on {bridge}`"

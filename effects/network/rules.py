@@ -18,7 +18,7 @@ What sets a segment's size (`exthdr` and `rt`) is no module of its own: since Li
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from projections.network import Mapping
 
@@ -138,6 +138,16 @@ def listed_elements(listing: str) -> dict[str, tuple[str, ...]]:
         if inside is not None:
             found[name] = tuple(sorted(" ".join(one.split()) for one in inside.group(1).split(",")))
     return found
+
+
+def mapped(found: dict[str, tuple[str, ...]]) -> Iterator[Mapping]:
+    """The mappings that have these elements."""
+    for name, pairs in found.items():
+        for pair in pairs:
+            key, _, value = pair.partition(" : ")
+            host_address, _, host_port = key.rpartition(" . ")
+            address, _, port = value.partition(" . ")
+            yield Mapping(name.partition("_")[0], int(host_port), host_address, address, int(port))
 
 
 def skeleton(listing: str) -> str:

@@ -52,6 +52,8 @@ def test_what_stands_in_the_way_is_told_until_it_does_not() -> None:
         await run("nft", "add rule inet wall in iifname br0 accept")
         assert await driver.obstacles() == ()
         await driver.ensure((HTTP,))
+        assert len(await driver.obstacles()) == 1, "nothing goes to the bridge, and there is a host port now"
+        await run("nft", "add rule inet wall in oifname br0 accept")
         assert await driver.obstacles() == (), "its own rules are none"
         await run(
             "nft",
@@ -90,6 +92,34 @@ def test_what_stands_in_the_way_is_told_until_it_does_not() -> None:
         first, *others = await driver.obstacles()
         assert "ip_forward" in first and len(others) == 4
         assert all("is not known: the firewall's rules cannot be read: `nft" in told for told in others)
+        await driver.close()
+
+    on_a_machine(look)
+
+
+def test_what_keeps_the_lan_from_host_ports_is_told_as_long_as_there_are_any() -> None:
+    async def look(directory: Path) -> None:
+        driver = driver_in(directory)
+        await run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        for command in ("link add d0 type veth peer d1", "address add 192.0.2.1/24 dev d0", "link set d1 up"):
+            await run("ip", *command.split())
+        await run("ip", "link", "set", "d0", "up")
+        await run("ip", "route", "add", "default", "via", "192.0.2.2")
+        wall = "ct state established,related accept; iifname br0 accept;"
+        wall = f"table inet wall {{ chain f {{ type filter hook forward priority 0; policy drop; {wall} }}; }}"
+        await run("nft", "-f", "-", stdin=wall.encode())
+        await driver.ensure(())
+        assert await driver.obstacles() == (), "there is no host port yet"
+        await driver.ensure((HTTP,))
+        (told,) = await driver.obstacles()
+        assert "drops what is forwarded to host ports (80/tcp of 172.20.254.2)" in told and "policy drop" in told
+        await run("nft", "add rule inet wall f iifname d0 ip saddr 192.0.2.0/24 accept")
+        assert await driver.obstacles() == (), "the LAN passes"
+        await run("ip", "route", "del", "default")
+        assert len(await driver.obstacles()) == 1, "by which it comes is not known"
+        await run("nft", "add rule inet wall f ct status dnat accept")
+        assert await driver.obstacles() == ()
+        await driver.clear()
         await driver.close()
 
     on_a_machine(look)

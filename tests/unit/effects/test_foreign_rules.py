@@ -9,6 +9,7 @@ import pytest
 
 from effects.network import obstacles
 from effects.network.foreign_rules import Fate, Packet, Table, fate, parsed
+from projections.network import Mapping
 
 BRIDGE, SUBNET = "br0", "172.20.254.0/24"
 
@@ -24,7 +25,7 @@ _SETS = """
 """
 
 
-def told(hook: str, policy: str, rules: str) -> str:
+def told(hook: str, policy: str, rules: str, coming: tuple[Packet, ...] = ()) -> str:
     """What is told of a chain with these rules, `;` between them."""
     text = (
         f"table inet wall {{ {_SETS} chain c {{ type filter hook {hook} priority 0; policy {policy}; {rules}\n }}\n}}"
@@ -35,7 +36,7 @@ def told(hook: str, policy: str, rules: str) -> str:
     )
     chains, table = (line.encode() for line in done.stdout.strip().splitlines())
     (chain,) = obstacles.filters(chains)
-    return obstacles.told(chain, table, BRIDGE, SUBNET)
+    return obstacles.told(chain, table, BRIDGE, SUBNET, coming)
 
 
 @pytest.mark.skipif(shutil.which("nft") is None or shutil.which("unshare") is None, reason="needs nft, as root")
@@ -133,6 +134,58 @@ def test_names_need_port_53_of_the_bridge_and_nothing_else(rules: str, is_told: 
 def test_what_may_drop_others_alone_is_not_told(rules: str) -> None:
     for hook in ("forward", "input"):
         assert told(hook, "accept", rules) == ""
+
+
+WEB = Mapping("tcp", 8_080, "", "172.20.254.2", 80)
+LAN = obstacles.WayIn("eth0", "192.168.1.0/24")
+LEAVES = 'iifname "br0" accept'
+"""What comes from the bridge passes: the rest is about what goes to it."""
+
+
+@pytest.mark.skipif(shutil.which("nft") is None or shutil.which("unshare") is None, reason="needs nft, as root")
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("rules", "is_told"),
+    [
+        ("ct state { established, related } accept", True),
+        ("tcp dport 22 accept", True),
+        ('iifname "eth0" tcp dport 22 accept', True),
+        ('iifname "eth1" accept', True),
+        ('iifname "docker0" oifname != "docker0" accept; oifname "docker0" accept', True),
+        ("ip saddr 10.0.0.0/8 accept", True),
+        ("ip daddr 172.20.254.3 accept", True),
+        ("meta mark 7 accept", True),
+        ('oifname "br0" drop; accept', True),
+        ("accept", False),
+        ('oifname "br0" accept', False),
+        ('oifname "br0" meta mark 7 accept', False),
+        ("ct status dnat accept", False),
+        ('iifname "eth0" accept', False),
+        ("ip saddr 192.168.0.0/16 accept", False),
+        ("ip daddr 172.20.254.0/24 tcp dport 80 accept", False),
+        ('iifname "eth0" oifname "br0" ct state new accept', False),
+        ('oifname != "docker0" accept', False),
+    ],
+)
+def test_what_comes_to_host_ports_from_the_lan_must_pass_to_the_bridge(rules: str, is_told: bool) -> None:
+    packets = obstacles.coming(BRIDGE, (WEB,), (LAN,))
+    words = told("forward", "drop", f"{LEAVES}; {rules}", packets)
+    assert bool(words) is is_told and bool(told("forward", "accept", f"{LEAVES}; {rules}; reject", packets)) is is_told
+    assert told("input", "drop", f"{LEAVES}; {rules}", packets) == "", "no host port is the machine's own"
+    if is_told:
+        assert "what is forwarded to host ports (80/tcp of 172.20.254.2), so that the LAN reaches none of it" in words
+
+
+def test_ports_of_the_machine_alone_need_no_way_in_and_each_other_one_needs_each() -> None:
+    own = Mapping("tcp", 8_081, "127.0.0.1", "172.20.254.3", 80)
+    second = Mapping("tcp", 8_082, "192.168.1.9", "172.20.254.2", 80)
+    other = obstacles.WayIn("wlan0", "10.0.0.0/8")
+    found = obstacles.coming(BRIDGE, (WEB, own, second), (LAN, other))
+    assert [(one.link, one.to, one.port, one.leaves) for one in found] == [
+        ("eth0", "172.20.254.2", 80, BRIDGE), ("wlan0", "172.20.254.2", 80, BRIDGE),
+    ]  # fmt: skip
+    (unknown,) = obstacles.coming(BRIDGE, (WEB,), ())
+    assert (unknown.link, unknown.source) == ("", "") and obstacles.coming(BRIDGE, (own,), (LAN,)) == ()
 
 
 def test_only_what_filters_ipv4_on_its_way_in_or_through_is_looked_at() -> None:

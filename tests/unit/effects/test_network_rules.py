@@ -91,3 +91,4 @@ def test_what_nft_lists_of_it_is_complete_and_holds_what_was_rendered() -> None:
     for one in (f"ip daddr {SUBNET} drop", from_loopback, segments):
         assert one in done.stdout and not rules.is_complete(done.stdout.replace(one, ""))
     assert rules.listed_elements(done.stdout) == rules.elements(mappings)
+    assert sorted(rules.mapped(rules.listed_elements(done.stdout))) == sorted(mappings)
