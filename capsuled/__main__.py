@@ -81,6 +81,8 @@ def main() -> None:
     from journal.environment import hold
 
     layout = hosted(arguments.state)
+    if arguments.os:
+        settings, ground = _as_written(settings, ground, layout)
     if layout.state.exists() and not layout.state.is_dir():
         raise SystemExit(f"capsuled: {layout.state} is a file: --state names a directory")
     if arguments.halt and not layout.journal.exists():
@@ -269,6 +271,17 @@ def _brought_up(arguments: argparse.Namespace) -> "tuple[Ground | None, str]":
         sys.exit(0)
     broken = ground.mounted.journal_problem
     return ground, arguments.read_only or (f"the journal's disk cannot be used: {broken}" if broken else "")
+
+
+def _as_written(settings: Settings, ground: "Ground | None", layout: Layout) -> "tuple[Settings, Ground | None]":
+    """With what an operator wrote on the machine's own disk, which is there by now. A halt has no ground, and tells
+    nobody."""
+    from msgspec.structs import replace
+
+    from capsuled.boot.subnet import written
+
+    settings, notes = written(settings, layout.by_hand / "subnet")
+    return settings, None if ground is None else replace(ground, notes=notes)
 
 
 def _install(link: "InitLink", verbose: bool) -> None:

@@ -103,7 +103,8 @@ def _cpu_model() -> str:
 
 def linux_network(layout: Layout, settings: Settings, identity: Identity) -> LinuxNetwork:
     """The network's driver; nothing is touched before it is asked for something."""
-    return LinuxNetwork(run, layout.namespaces, settings.bridge, settings.subnet, identity.capsule_id, user_of)
+    bridge, subnet, file = settings.bridge, settings.subnet, settings.subnet_file
+    return LinuxNetwork(run, layout.namespaces, bridge, subnet, identity.capsule_id, user_of, file)
 
 
 def volume_storage(layout: Layout, settings: Settings) -> tuple[SparseVolumes | ThinVolumes, VolumePorter]:

@@ -22,7 +22,8 @@ class Settings(msgspec.Struct, frozen=True):
     """`bridge` is a link's name, `subnet` in CIDR form; its first address is the machine's own. Without
     `commands`, what exec ran is remembered without its command line. `core_limit` is what workloads may dump, as the
     daemon was started with it. `metrics`: where Prometheus may ask, if at all. `pool`: GROUP/POOL of the volumes, where
-    LVM has them. `notify`: where an init system waits to be told that the daemon serves (readiness.py)."""
+    LVM has them. `notify`: where an init system waits to be told that the daemon serves (readiness.py). `subnet_file`:
+    where an operator writes the subnet, on the operating system."""
 
     bridge: str = DEFAULT_BRIDGE
     subnet: str = DEFAULT_SUBNET
@@ -32,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True):
     metrics: str = ""
     pool: str = ""
     notify: str = ""
+    subnet_file: str = ""
 
     def problem(self) -> str:
         """What is wrong with them, in words; empty when nothing is."""
@@ -40,10 +42,16 @@ class Settings(msgspec.Struct, frozen=True):
                 f"--bridge {self.bridge!r}: a link's name has 1 to 15 letters, digits and . _ - behind the first, like "
                 f"{DEFAULT_BRIDGE}"
             )
-        try:
-            network = IPv4Network(self.subnet)
-        except ValueError as error:
-            return f"--subnet {self.subnet}: {error}; write it like {DEFAULT_SUBNET}"
-        if network.prefixlen > 29 or not network.is_private:
-            return f"--subnet {self.subnet}: a private network of at least 8 addresses is needed, like {DEFAULT_SUBNET}"
-        return ""
+        problem = subnet_problem(self.subnet)
+        return f"--subnet {problem}" if problem else ""
+
+
+def subnet_problem(subnet: str) -> str:
+    """Why this can be no subnet of a bridge; empty where it can."""
+    try:
+        network = IPv4Network(subnet)
+    except ValueError as error:
+        return f"{subnet}: {error}; write it like {DEFAULT_SUBNET}"
+    if network.prefixlen > 29 or not network.is_private:
+        return f"{subnet}: a private network of at least 8 addresses is needed, like {DEFAULT_SUBNET}"
+    return ""

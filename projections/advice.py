@@ -30,7 +30,8 @@ BY_REASON: dict[str, str] = {
     "MEMORY_TOO_LOW": "raise `resources.memory`: not even the start of its process fits; then " + _AGAIN,
     "NO_SPACE": "free space: `capsulectl image gc`, `capsulectl volume list`; it is tried again by itself",
     "DRIVER_LACKS": "leave out the field that the message names: this machine cannot honour it; then " + _AGAIN,
-    "NETWORK_FOREIGN": "give capsuled another bridge or subnet (`--bridge`, `--subnet`): that one is somebody else's",
+    "NETWORK_FOREIGN": "give capsuled another bridge or subnet (`--bridge`, `--subnet`; on the operating system, "
+    "a subnet in `/perm/capsule/subnet`, then `capsulectl capsule reboot`): that one is somebody else's",
     "VOLUME_MISSING": "`capsulectl volume get` says since when; bring it back, or `capsulectl volume import` an export",
     "SNAPSHOT_MISSING": "`capsulectl volume snapshots {name}` lists those there are",
     "SNAPSHOT_DAMAGED": "`capsulectl volume restore {name}` takes another of `capsulectl volume snapshots {name}`",

@@ -33,7 +33,8 @@ class Booted(msgspec.Struct, frozen=True):
 
 class Ground(msgspec.Struct, frozen=True):
     """What `booted`, from the partition `root`; `mounted` is what the storage said; `release` the release and commit,
-    as they were built. `keeper` keeps what a tentative boot leaves for the next one; None in any other."""
+    as they were built. `keeper` keeps what a tentative boot leaves for the next one; None in any other. `notes`: what
+    the operator should know of what he wrote."""
 
     link: InitLink
     stages: Stages
@@ -42,3 +43,4 @@ class Ground(msgspec.Struct, frozen=True):
     mounted: Mounted
     release: str
     keeper: Keeper | None = None
+    notes: tuple[str, ...] = ()

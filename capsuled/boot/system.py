@@ -71,7 +71,7 @@ class System:
         """What `info` tells of it."""
         about.mode, about.slot, about.absent, about.stages = MODE, self.slot, (), self.stages
         about.boot_disk = disk_of(self.root)
-        for note in (*self._ground.mounted.notes, *self.notes):
+        for note in (*self._ground.mounted.notes, *self._ground.notes, *self.notes):
             about.warn(note)
 
     async def complete(self, engine: Engine) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from effects.errors import NetworkForeign, NetworkMissing
-from effects.network import ipv6, lans, taps
+from effects.network import ipv6, lans, obstacles, taps
 from effects.network.namespaces import Inside
 from effects.network.obstacles import WayIn
 from effects.network.protocol import Link
@@ -33,15 +33,20 @@ _IFF_UP = 1
 
 class Links:
     """The machine's side of the network: one bridge and its ports. `owner` marks the bridge as this capsule's,
-    `tap_owner` is the uid of who may open an incarnation's TAP."""
+    `tap_owner` is the uid of who may open an incarnation's TAP. `subnet_file` is where the operating system reads the
+    bridge's subnet; with it, the bridge is not up while it overlaps another link's network: the machine has no other
+    way to whoever could change that."""
 
-    def __init__(self, bridge: str, subnet: str, owner: str, tap_owner: Callable[[str, int], int]) -> None:
+    def __init__(
+        self, bridge: str, subnet: str, owner: str, tap_owner: Callable[[str, int], int], subnet_file: str = ""
+    ) -> None:
         from pyroute2.iproute.linux import IPRoute
 
         self._bridge = bridge
         self._tap_owner = tap_owner
         self._network = IPv4Network(subnet)
         self.gateway = IPv4Address(int(self._network.network_address) + 1)
+        self._subnet_file = subnet_file
         self._alias = f"capsule bridge of {owner}"
         self._owner = owner
         self._prefix = _port_prefix(owner)
@@ -61,6 +66,13 @@ class Links:
         """By which the LAN reaches the machine."""
         return lans.ways_in(self._ip)
 
+    def overlap(self) -> str:
+        """For the operator: which of the machine's networks the bridge's subnet overlaps; empty when none."""
+        found = lans.overlap(self._ip, self._network, self._bridge)
+        if found is None:
+            return ""
+        return obstacles.overlapped(found.link, found.network, str(self._network), found.free, self._subnet_file)
+
     # --- the bridge ----------------------------------------------------------------------------------------------
 
     def bridge_is_ours(self) -> bool:
@@ -76,20 +88,19 @@ class Links:
         return True
 
     def bridge_is_whole(self) -> bool:
-        """Whether the bridge is there, up, and has its address and no IPv6. Raises NetworkForeign."""
-        if not self.bridge_is_ours():
+        """Whether the bridge is there, up, and has its address and no IPv6, and may so. Raises NetworkForeign."""
+        if not self.bridge_is_ours() or (self._subnet_file and self.overlap()):
             return False
-        index = self._index(self._bridge)
-        found = {
-            (one.get("address"), one["prefixlen"]) for one in self._ip.get_addr(family=socket.AF_INET, index=index)
-        }
-        up = int((_SYS / self._bridge / "flags").read_text(), 16) & _IFF_UP
-        return bool(up) and (str(self.gateway), self._network.prefixlen) in found and ipv6.is_off(self._bridge)
+        is_addressed = (str(self.gateway), self._network.prefixlen) in self._addresses()
+        return self._is_up() and is_addressed and ipv6.is_off(self._bridge)
 
     def ensure_bridge(self) -> None:
         """The bridge is there, up, with its address and without IPv6. Raises NetworkForeign."""
-        if not self.bridge_is_ours():
-            self._refuse_overlap()
+        is_there = self.bridge_is_ours()
+        # A bridge that others had before the LAN came, a hosted capsule leaves to them, and tells of it.
+        if (not is_there or self._subnet_file) and (overlap := self.overlap()):
+            raise NetworkForeign(overlap)
+        if not is_there:
             self._make_bridge()
         index = self._index(self._bridge)
         if (_SYS / self._bridge / "address").read_text().strip() != hardware(str(self.gateway)):
@@ -97,9 +108,8 @@ class Links:
             self._ip.link("set", index=index, address=hardware(str(self.gateway)))
         with _tolerated(errno.EEXIST):
             self._ip.addr("add", index=index, address=str(self.gateway), prefixlen=self._network.prefixlen)
-        for one in self._ip.get_addr(family=socket.AF_INET, index=index):
-            if (one.get("address"), one["prefixlen"]) != (str(self.gateway), self._network.prefixlen):
-                self._ip.addr("del", index=index, address=one.get("address"), prefixlen=one["prefixlen"])
+        for address, prefix in self._addresses() - {(str(self.gateway), self._network.prefixlen)}:
+            self._ip.addr("del", index=index, address=address, prefixlen=prefix)
         if not ipv6.is_off(self._bridge):
             # It is new, or an earlier release left it so, or somebody turned all links' on: ports' then, too.
             for name in (self._bridge, *self._ports()):
@@ -118,15 +128,27 @@ class Links:
         self._ip.link("set", index=index, ifalias=self._alias)
         self._ip.link("set", index=index, ifname=self._bridge)
 
-    def _refuse_overlap(self) -> None:
-        for address in self._ip.get_addr(family=socket.AF_INET):
-            other = lans.network_of(address)
-            if other.overlaps(self._network):
-                name = address.get("label") or "another interface"
-                raise NetworkForeign(
-                    f"{name} has {other}, which the bridge's {self._network} would overlap: start capsuled with "
-                    "another `--subnet`"
-                )
+    def bridge_is_in_use(self) -> bool:
+        """Whether the bridge is there and packets come by it, or it has an address. Somebody else's is not it."""
+        with suppress(NetworkForeign):
+            return self.bridge_is_ours() and (self._is_up() or bool(self._addresses()))
+        return False
+
+    def take_down(self) -> None:
+        """Nothing passes the bridge. What hangs on it stays."""
+        self._ip.link("set", index=self._index(self._bridge), state="down")
+
+    def take_addresses(self) -> None:
+        """The bridge has none, nor has the machine a route there."""
+        for address, prefix in self._addresses():
+            self._ip.addr("del", index=self._index(self._bridge), address=address, prefixlen=prefix)
+
+    def _is_up(self) -> bool:
+        return bool(int((_SYS / self._bridge / "flags").read_text(), 16) & _IFF_UP)
+
+    def _addresses(self) -> set[tuple[str, int]]:
+        index = self._index(self._bridge)
+        return {(one.get("address"), one["prefixlen"]) for one in self._ip.get_addr(family=socket.AF_INET, index=index)}
 
     def forsaken(self) -> tuple[str, ...]:
         """Bridges of this capsule's with a name that it does not use any more."""

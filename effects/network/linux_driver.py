@@ -43,7 +43,7 @@ def _root(name: str, uid: int) -> int:
 
 class LinuxNetwork:
     """See the protocol. `namespaces_dir` is volatile; `owner` names this capsule; `tap_owner` tells the uid of the
-    monitor of an incarnation's virtual machine."""
+    monitor of an incarnation's virtual machine; `subnet_file`: see `Links`."""
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class LinuxNetwork:
         subnet: str,
         owner: str,
         tap_owner: Callable[[str, int], int] = _root,
+        subnet_file: str = "",
     ) -> None:
         self.subnet = subnet
         self.nameserver = str(IPv4Network(subnet)[1])
@@ -61,6 +62,9 @@ class LinuxNetwork:
         self._bridge = bridge
         self._owner = owner
         self._tap_owner = tap_owner
+        self._subnet_file = subnet_file
+        self._overlap = ""
+        self._making = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "network")
         self._flows = Flows(subnet)
         self._skeleton = ""
@@ -70,7 +74,7 @@ class LinuxNetwork:
     @cached_property
     def _links(self) -> Links:
         """Made on the thread, where there is no event loop: the socket brings one of its own."""
-        return Links(self._bridge, self.subnet, self._owner, self._tap_owner)
+        return Links(self._bridge, self.subnet, self._owner, self._tap_owner, self._subnet_file)
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         def guarded() -> T:
@@ -121,8 +125,13 @@ class LinuxNetwork:
 
     async def ensure(self, mappings: tuple[Mapping, ...]) -> None:
         """See the protocol."""
+        async with self._making:
+            await self._ensure(mappings)
+
+    async def _ensure(self, mappings: tuple[Mapping, ...]) -> None:
         with self._own_work:
             await self._clear_forsaken()
+            await self._give_way()
             await self._on_thread(lambda: self._links.ensure_bridge())
             former = await self._former_table(self._bridge)
             if not await self._leads_udp(mappings):
@@ -213,11 +222,36 @@ class LinuxNetwork:
     async def drift(self) -> AsyncIterator[Drift]:
         """See the protocol. Woken by the kernel's news of tables, links and addresses, once our own work has rested."""
         async for _ in kernel_news(TABLES, LINKS, ADDRESSES, rested=self._own_work.rested):
+            await self._heed_overlap()
             yield Drift()
+
+    async def _heed_overlap(self) -> None:
+        """The LAN may be another one than when the bridge was made. On the operating system that cannot wait for
+        whoever mends what drifted: by then nobody may reach the machine."""
+        try:
+            async with self._making:
+                await self._give_way()
+        except DriverError as error:
+            log.warning("whether the bridge overlaps the LAN is not known: %s", error.message)
+
+    async def _give_way(self) -> None:
+        overlap = await self._on_thread(lambda: self._links.overlap())
+        if overlap and overlap != self._overlap:
+            log.warning("%s", overlap)
+        self._overlap = overlap
+        if not overlap or not self._subnet_file:
+            return
+        if await self._on_thread(lambda: self._links.bridge_is_in_use()):
+            with self._own_work:
+                await self._on_thread(lambda: self._links.take_down())
+                await self._remove_rules(self._bridge)  # they would lead host ports to strangers on the LAN
+                # At last: by them whoever comes behind a crash knows that this is due.
+                await self._on_thread(lambda: self._links.take_addresses())
 
     async def obstacles(self) -> tuple[str, ...]:
         """See the protocol."""
         found = [] if _IP_FORWARD.read_text().strip() == "1" else [obstacles.no_forwarding()]
+        found.append(await self._on_thread(lambda: self._links.overlap()))
         chains = [
             chain
             for chain in obstacles.filters(await self._nft("-j", "list", "chains"))

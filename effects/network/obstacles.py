@@ -110,6 +110,23 @@ def _words(chain: Chain, table: Table, bridge: str, packet: Packet) -> tuple[str
     return what, mend
 
 
+def overlapped(link: str, network: str, subnet: str, free: str, subnet_file: str) -> str:
+    """For the operator: a link's network has addresses of the bridge's. `free` is a subnet that is to be had;
+    `subnet_file` is where the operating system reads its own."""
+    words = (
+        f"{link} has {network}, which the bridge's {subnet} overlaps: where they do, the machine finds only one of them"
+    )
+    if not subnet_file:
+        like = f", like {free}" if free else ""
+        return f"{words}. Start capsuled with another `--subnet`{like}"
+    another = f"another subnet, like {free}," if free else "another subnet"
+    command = f"chroot /host sh -c 'echo {free or 'SUBNET'} >{subnet_file}'"
+    return (
+        f"{words}, so the bridge is down and its workloads have no network. Write {another} into {subnet_file} "
+        f"(`capsulectl capsule debug -- {command}`) and start the machine anew: `capsulectl capsule reboot`"
+    )
+
+
 def no_forwarding() -> str:
     """For the operator."""
     return (

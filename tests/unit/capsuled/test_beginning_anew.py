@@ -12,9 +12,9 @@ from tests.unit.capsuled.test_restoring import RESTORED, blank, filled, taken_ov
 _STARTS = """
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 from capsuled import __main__ as daemon
+from capsuled.boot.ground import Booted, Ground
 from capsuled.boot.storage import Mounted
 
 state, problem = Path(sys.argv[1]), sys.argv[2]
@@ -25,7 +25,7 @@ async def run(*_):
 Path.is_mount = lambda self: self == state or not problem
 daemon.OS_STATE = state
 daemon._missing = lambda modules: ""
-daemon._brought_up = lambda arguments: (SimpleNamespace(mounted=Mounted(problem)), problem)
+daemon._brought_up = lambda arguments: (Ground(None, None, Booted("slot_a"), "", Mounted(problem), ""), problem)
 daemon._run = run
 daemon._halt = run
 sys.argv = ["capsuled", "--os", *sys.argv[3:]]
