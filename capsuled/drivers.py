@@ -16,7 +16,6 @@ from effects.host_paths import HostPaths
 from effects.images.containerd_store import ContainerdImages
 from effects.images.leases import Leases
 from effects.images.registry_http import HttpRegistry
-from effects.images.room import free_below
 from effects.images.rootfs import RootFsSource
 from effects.microvms.images import PayloadImages
 from effects.microvms.qemu_driver import UNMOUNT_S
@@ -56,7 +55,7 @@ def make_drivers(
     """Nothing is touched before one of them is asked for something."""
     paths = paths_under(layout.containerd, layout.run)
     connection = Connection(paths.address)
-    images = ContainerdImages(connection, registry, free_below(paths.root))
+    images = ContainerdImages(connection, registry, paths.root)
     bundles, holds, host_paths = Bundles(paths), CopyHolds(), HostPaths()
     containers = ContainerdDriver(
         connection, images.unpacker, host, layout.logs, layout.containers, layout.runc, bundles, holds, host_paths

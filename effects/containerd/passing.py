@@ -30,6 +30,10 @@ class Passing:
         """It has become something that stays."""
         self._own.discard(key)
 
+    def owns(self, key: str) -> bool:
+        """Whether it is still in use."""
+        return key in self._own
+
     async def sweep(self) -> None:
         """None is there but those that this process has in use: calls that make some do not wait for the first look.
         Raises DriverError."""

@@ -1,4 +1,5 @@
-"""Making a snapshot, also where a containerd that was killed left the directory of one that it does not know of."""
+"""Snapshots and their directories, also where the two do not agree: a containerd that was killed leaves the directory
+of one that it does not know of, and a power cut a record whose directory is not there."""
 
 import asyncio
 import re
@@ -10,11 +11,12 @@ from typing import Any
 import grpc
 
 from containerdapi import snapshots_pb2
-from effects.containerd.connection import SNAPSHOTTER, Connection, Metadata
+from effects.containerd.connection import SNAPSHOTTER, Connection, Metadata, translated
+from effects.runs.users import layer_directories
 
-_TAKEN = re.compile(
-    rf"rename \S+/new-\d+ (\S+/io\.containerd\.snapshotter\.v1\.{SNAPSHOTTER}/snapshots/\d+): file exists"
-)
+_PLACE = rf"\S+/io\.containerd\.snapshotter\.v1\.{SNAPSHOTTER}/snapshots/\d+"
+_TAKEN = re.compile(rf"rename \S+/new-\d+ ({_PLACE}): file exists")
+_LOST = re.compile(rf"failed to stat parent: stat ({_PLACE}/fs): no such file")
 
 
 async def prepared(connection: Connection, key: str, parent: str, labels: dict[str, str], metadata: Metadata) -> Any:
@@ -42,6 +44,25 @@ async def prepared(connection: Connection, key: str, parent: str, labels: dict[s
                 raise
             await asyncio.to_thread(_clear, place)
         return await prepare()
+
+
+async def files_of(connection: Connection, name: str, key: str, metadata: Metadata) -> Path:
+    """Where the files of a committed snapshot are, or were. A view of it is called `key`, which whoever asks removes.
+    Raises DriverError."""
+    request = snapshots_pb2.ViewSnapshotRequest(snapshotter=SNAPSHOTTER, key=key, parent=name)
+    try:
+        mounts = (await connection.snapshots.View(request, metadata=metadata)).mounts
+    except grpc.aio.AioRpcError as error:
+        lost = _LOST.search(error.details() or "")
+        if lost is None:
+            raise translated(error) from error
+        return Path(lost[1])
+    return topmost(mounts)
+
+
+def topmost(mounts: Any) -> Path:
+    """The directory with the files of a snapshot that is mounted like this, without those of the ones below it."""
+    return layer_directories((mount.type, mount.source, tuple(mount.options)) for mount in mounts)[0]
 
 
 def _taken(error: grpc.aio.AioRpcError) -> Path | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -27,29 +28,33 @@ from effects.images.oci import (
     parse_facts,
     stored_bytes,
 )
+from effects.images.on_disk import on_thread, sync_around
 from effects.images.platform import architecture
 from effects.images.protocol import Announced, CachedImage, ImageDetails, Named, Progress
 from effects.images.registry import ImageSource
 from effects.images.retries import Sleep
-from effects.images.room import Free, Room
+from effects.images.room import Room, free_below
 from effects.images.rootfs import Unpacker
 from journal.specs import ImagePin
 
+_AN_IMAGE = "an image"
 _SIZE_LABEL = "capsule.size"
 _PLATFORM_LABEL = "capsule.platform"
 
 
 class ContainerdImages:
-    """The images of one containerd, whose room is `free`. See the protocol."""
+    """The images of one containerd, which has all of them below `root`. See the protocol."""
 
-    def __init__(self, connection: Connection, registry: ImageSource, free: Free, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, connection: Connection, registry: ImageSource, root: Path, sleep: Sleep = asyncio.sleep) -> None:
         self._connection = connection
+        self._root = root
         self._content = ContentStore(connection)
         self.leases = Leases(connection)
         self.unpacker = Unpacker(connection, self._content, self.leases)
         self.naming = Naming()
         self._architecture = architecture()
-        self._fetcher = Fetcher(self._content, self.unpacker, registry, Room(free), self._architecture, sleep)
+        room = Room(free_below(root))
+        self._fetcher = Fetcher(self._content, self.unpacker, registry, room, self._architecture, sleep)
         self._pulling: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # --- in ------------------------------------------------------------------------------------------------------
@@ -69,6 +74,7 @@ class ContainerdImages:
             for image in images:
                 await self._store(image, lease)
                 await self.unpacker.unpack(image.platform_digest, lease)
+            await on_thread(lambda: sync_around(self._root), _AN_IMAGE)
             # Names last: until here nobody can see half an image.
             async with self.naming:
                 cached = tuple([one for image in images for one in await self._name(image, lease)])
@@ -83,6 +89,7 @@ class ContainerdImages:
         pulling = self._pulling.setdefault(pin.index_digest, asyncio.Lock())
         async with pulling, self.leases.taken() as lease:
             fetched = await self._fetcher.fetch(pin, lease, progress or Progress())
+            await on_thread(lambda: sync_around(self._root), _AN_IMAGE)
             names = (pin.ref,) if moves and "@" not in pin.ref else ()
             labels = {_SIZE_LABEL: str(fetched.size_bytes), _PLATFORM_LABEL: pin.platform_digest}
             async with self.naming:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -10,7 +11,7 @@ from weakref import WeakValueDictionary
 import grpc
 
 from containerdapi import content_pb2
-from effects.containerd.connection import Connection, translated
+from effects.containerd.connection import Connection, tolerated, translated
 from effects.containerd.letting_go import let_go
 from effects.errors import DriverError, ImageCorrupt, ImageMissing, ImageUnreadable, NoSpace, RuntimeUnavailable
 from effects.images.leases import Lease
@@ -19,6 +20,8 @@ JSON_BYTES = 8 << 20
 _LOCKED_TRIES = 50
 _LOCKED_WAIT_S = 0.1
 _SETTLE_S = 2.0
+
+log = logging.getLogger(__name__)
 
 Source = Callable[[int], AsyncGenerator[bytes, None]]
 """A blob's bytes from an offset on."""
@@ -71,18 +74,31 @@ class ContentStore:
     async def held(self, digest: str) -> int:
         """How many of a blob's first bytes are here: all, some, or none."""
         content, metadata = self._connection.content, self._connection.metadata
-        try:
-            return int((await content.Info(content_pb2.InfoRequest(digest=digest), metadata=metadata)).info.size)
-        except grpc.aio.AioRpcError as error:
-            if error.code() != grpc.StatusCode.NOT_FOUND:
-                raise translated(error) from error
-        try:
+        with tolerated(grpc.StatusCode.NOT_FOUND):
+            size = int((await content.Info(content_pb2.InfoRequest(digest=digest), metadata=metadata)).info.size)
+            return 0 if await self._forgotten(digest) else size
+        with tolerated(grpc.StatusCode.NOT_FOUND):
             request = content_pb2.StatusRequest(ref=_ref(digest))
             return int((await content.Status(request, metadata=metadata)).status.offset)
-        except grpc.aio.AioRpcError as error:
-            if error.code() != grpc.StatusCode.NOT_FOUND:
-                raise translated(error) from error
         return 0
+
+    async def _forgotten(self, digest: str) -> bool:
+        """Whether of this blob there was nothing but containerd's record, which is gone now.
+
+        A blob's file gets its name just before its record is durable, but its name may not be: a power cut in the next
+        seconds leaves a record of what is not there, and with it, it would never be taken in again.
+        """
+        metadata = self._connection.metadata
+        with tolerated(grpc.StatusCode.NOT_FOUND):
+            async for _ in self._connection.content.Read(
+                content_pb2.ReadContentRequest(digest=digest, size=1), metadata=metadata
+            ):
+                return False
+            return False
+        log.warning("%s was lost, as by a power cut: it is to come again", digest)
+        with tolerated(grpc.StatusCode.NOT_FOUND):
+            await self._connection.content.Delete(content_pb2.DeleteContentRequest(digest=digest), metadata=metadata)
+        return True
 
     async def put(
         self, digest: str, size: int, source: Source, lease: Lease, labels: Mapping[str, str] | None = None
@@ -94,7 +110,10 @@ class ContentStore:
             try:
                 await self._put(_ref(digest), digest, size, source, lease, labels or {})
             except _Exists:
-                await self.label(digest, labels or {}, lease)
+                if await self._forgotten(digest):
+                    await self._put(_ref(digest), digest, size, source, lease, labels or {})
+                else:
+                    await self.label(digest, labels or {}, lease)
 
     async def put_unnamed(self, name: str, size: int, source: Source, lease: Lease) -> str:
         """Store a blob whose digest nobody has told yet, and return it. `name` is nobody else's."""
@@ -120,6 +139,7 @@ class ContentStore:
         except _Exists as exists:
             if digest:
                 raise
+            await self._forgotten(exists.digest)  # what has come cannot be had again: the next try brings it
             return exists.digest
         except (ImageCorrupt, NoSpace):
             await self._abort(ref, lease)

@@ -7,20 +7,16 @@ from typing import Protocol
 import grpc
 import msgspec
 
-from containerdapi import diff_pb2, snapshots_pb2, types_pb2
-from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
-from effects.containerd.passing import Passing
-from effects.containerd.snapshots import prepared
-from effects.errors import DriverError, ImageCorrupt, ImageMissing, ImageUnreadable
+from containerdapi import snapshots_pb2
+from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated
+from effects.errors import ImageMissing, ImageUnreadable
 from effects.images.content import ContentStore
 from effects.images.leases import Lease, Leases
-from effects.images.oci import LAYER_TYPE, Descriptor, Manifest, chain_ids, parse, parse_config
+from effects.images.oci import Descriptor, Manifest, chain_ids, parse, parse_config
+from effects.images.unpacking import Unpacking
 from effects.runs.process import ImageConfig
 
 _KEPT = 256
-_SCRATCH = "extract-"
-_AS_CONTAINERD_HAS_IT = {"application/vnd.docker.image.rootfs.diff.tar.zstd": f"{LAYER_TYPE}+zstd"}
-"""containerd 1.6 unpacks zstd by this name alone; that of schema 2 it refuses."""
 
 
 class RootFs(msgspec.Struct, frozen=True):
@@ -64,7 +60,7 @@ class Unpacker:
         self._content = content
         self._leases = leases
         self._known: dict[str, asyncio.Future[RootFs]] = {}
-        self._passing = Passing(connection, _SCRATCH)
+        self._unpacking = Unpacking(connection)
 
     async def rootfs(self, digest: str) -> RootFs:
         """See RootFsSource."""
@@ -99,8 +95,7 @@ class Unpacker:
         for layer, diff_id, chain_id in zip(manifest.layers, diff_ids, chain_ids(diff_ids), strict=True):
             await arrived(layer.digest)
             await self._leases.hold_layer(chain_id, lease)
-            if not await self._exists(chain_id, lease):
-                await self._apply(layer, diff_id, chain_id, parent, lease)
+            await self._unpacking.ensure(layer, diff_id, chain_id, parent, lease)
             parent = chain_id
         if parent:
             reference = {f"containerd.io/gc.ref.snapshot.{SNAPSHOTTER}": parent}
@@ -111,7 +106,7 @@ class Unpacker:
         """The layers that are not unpacked yet."""
         manifest, _, diff_ids = await self._described(digest)
         chains = zip(manifest.layers, chain_ids(diff_ids), strict=True)
-        return tuple([layer for layer, chain_id in chains if not await self._exists(chain_id, lease)])
+        return tuple([layer for layer, chain_id in chains if not await self._unpacking.exists(chain_id, lease)])
 
     async def _described(self, digest: str) -> tuple[Manifest, ImageConfig, tuple[str, ...]]:
         """The manifest, and what its config says of the process and of each layer."""
@@ -143,47 +138,4 @@ class Unpacker:
 
     async def sweep(self) -> None:
         """Remove what an unpacking left that ended with its daemon. What this one unpacks meanwhile stays."""
-        await self._passing.sweep()
-
-    async def _exists(self, chain_id: str, lease: Lease) -> bool:
-        request = snapshots_pb2.StatSnapshotRequest(snapshotter=SNAPSHOTTER, key=chain_id)
-        try:
-            await self._connection.snapshots.Stat(request, metadata=lease.metadata)
-        except grpc.aio.AioRpcError as error:
-            if error.code() == grpc.StatusCode.NOT_FOUND:
-                return False
-            raise translated(error) from error
-        return True
-
-    async def _apply(self, layer: Descriptor, diff_id: str, chain_id: str, parent: str, lease: Lease) -> None:
-        snapshots, metadata = self._connection.snapshots, lease.metadata
-        await self._passing.drop()
-        key, committed = self._passing.key(f" {chain_id}"), False
-        try:
-            mounts = await prepared(self._connection, key, parent, {}, metadata)
-            kind = _AS_CONTAINERD_HAS_IT.get(layer.media_type, layer.media_type)
-            blob = types_pb2.Descriptor(media_type=kind, digest=layer.digest, size=layer.size)
-            request = diff_pb2.ApplyRequest(diff=blob, mounts=mounts)
-            applied = (await self._connection.diff.Apply(request, metadata=metadata)).applied
-            if applied.digest != diff_id:
-                raise ImageCorrupt(f"a layer unpacks to {applied.digest}, but the image's config says {diff_id}")
-            commit = snapshots_pb2.CommitSnapshotRequest(snapshotter=SNAPSHOTTER, name=chain_id, key=key)
-            with tolerated(grpc.StatusCode.ALREADY_EXISTS):
-                await snapshots.Commit(commit, metadata=metadata)
-                committed = True
-        except grpc.aio.AioRpcError as error:
-            raise _apply_error(error, layer) from error
-        finally:
-            if committed:
-                self._passing.done(key)
-            else:
-                await self._passing.drop(key)
-
-
-def _apply_error(error: grpc.aio.AioRpcError, layer: Descriptor) -> DriverError:
-    if error.code() == grpc.StatusCode.NOT_FOUND:
-        return ImageMissing(f"a layer ({layer.digest}) is not in the image cache: push or pull the image again")
-    failure = translated(error)
-    if failure.reason == "START_FAILED":
-        return ImageUnreadable(f"a layer of the image cannot be unpacked: {failure.message}")
-    return failure
+        await self._unpacking.sweep()

@@ -299,9 +299,8 @@ def test_a_sweep_leaves_what_is_being_unpacked(subject: Any) -> None:
 def runtime_images(made: Runtime) -> ImageStore:
     """The cache as the next daemon has it."""
     from effects.images.containerd_store import ContainerdImages
-    from effects.images.room import free_below
 
-    return ContainerdImages(made.connection, made.registry, free_below(made.paths.root))
+    return ContainerdImages(made.connection, made.registry, made.paths.root)
 
 
 @pytest.mark.real

@@ -24,7 +24,6 @@ from effects.containers.last_resort import LastResort
 from effects.images.containerd_store import ContainerdImages
 from effects.images.registry import Access
 from effects.images.registry_http import HttpRegistry
-from effects.images.room import free_below
 from effects.memory import unmount_memory
 from effects.runs.copy_holds import CopyHolds
 from tests.support.leftovers import unmount_below
@@ -46,7 +45,7 @@ class Runtime:
         self.connection = Connection(self.paths.address)
         self.access: dict[str, Access] = {}
         self.registry = HttpRegistry(lambda host: self.access.get(host, Access(host)))
-        self.images = ContainerdImages(self.connection, self.registry, free_below(self.paths.root), _at_once)
+        self.images = ContainerdImages(self.connection, self.registry, self.paths.root, _at_once)
         self.logs = directory / "logs"
         self.containers = ContainerdDriver(
             self.connection,
