@@ -1,15 +1,18 @@
 """The private writable layer of a workload's container, one for each revision: a snapshot that outlives runs."""
 
+import logging
 from typing import Any
 
 import grpc
 
 from containerdapi import snapshots_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
-from effects.containerd.snapshots import prepared
+from effects.containerd.snapshots import prepared, topmost
 from effects.images.rootfs import RootFs, RootFsSource, missing
 from effects.runs import names
 from effects.runs.protocol import RunSpec
+
+log = logging.getLogger(__name__)
 
 
 class Layers:
@@ -31,9 +34,12 @@ class Layers:
                 raise missing(self._images, run.image) from error
             if error.code() != grpc.StatusCode.ALREADY_EXISTS:
                 raise translated(error) from error
-            with tolerated():
-                asked = snapshots_pb2.MountsRequest(snapshotter=SNAPSHOTTER, key=key)
-                mounts = (await self._connection.snapshots.Mounts(asked, metadata=self._metadata)).mounts
+            mounts = await self._there(key)
+            if not topmost(mounts).exists():
+                # containerd's record is durable before the directory's name: nothing that was synced lay in it.
+                log.warning("the layer of %s was lost, as by a power cut: it is made anew", run.name)
+                await self._remove(key)
+                return await self.ensure(run, key, rootfs)
         if run.revision != run.uid:
             # Also where this revision's was there: the try that made it may have been cut before it came to this.
             await self.drop(run.name, run.uid, keep=key)
@@ -46,8 +52,14 @@ class Layers:
             async for page in self._connection.snapshots.List(asked, metadata=self._metadata):
                 for info in page.info:
                     if info.name != keep:
-                        with tolerated(grpc.StatusCode.NOT_FOUND):
-                            await self._connection.snapshots.Remove(
-                                snapshots_pb2.RemoveSnapshotRequest(snapshotter=SNAPSHOTTER, key=info.name),
-                                metadata=self._metadata,
-                            )
+                        await self._remove(info.name)
+
+    async def _there(self, key: str) -> Any:
+        with tolerated():
+            asked = snapshots_pb2.MountsRequest(snapshotter=SNAPSHOTTER, key=key)
+            return (await self._connection.snapshots.Mounts(asked, metadata=self._metadata)).mounts
+
+    async def _remove(self, key: str) -> None:
+        with tolerated(grpc.StatusCode.NOT_FOUND):
+            request = snapshots_pb2.RemoveSnapshotRequest(snapshotter=SNAPSHOTTER, key=key)
+            await self._connection.snapshots.Remove(request, metadata=self._metadata)

@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from containerdapi import snapshots_pb2
 from effects.containerd.connection import SNAPSHOTTER
 from effects.images import unpacking
+from effects.runs.protocol import RunSpec
 from tests.support.cache import traces
 from tests.support.images import archive_of, chunks, tree
 from tests.support.runtime import Runtime, runtime
+from tools.demo_image import archive
 
 pytestmark = pytest.mark.real
 
@@ -91,6 +94,22 @@ def test_a_layer_of_a_release_that_did_not_sync_is_looked_at_once_and_mended(
             assert (await traces(made)).scratch == 0
             assert len(list(root.glob(f"{LAYERS}/*"))) == 2, "what was lost is not kept"
             assert ("is unpacked anew" in caplog.text) == (harm != "none")
+
+    asyncio.run(main())
+
+
+def test_a_containers_own_layer_of_which_only_the_record_is_left_is_made_anew() -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60), runtime() as made:
+            (image,) = await made.images.import_archive(chunks(archive("demo:1")))
+            run = RunSpec("web", 7, 7, 1, image.platform_digest, command=("sleep", "60"))
+            await made.containers.ensure_running(run)
+            await made.containers.stop("web", 7, 1, grace_ms=0)
+            await made.containers.remove_run("web", 7, 1)
+            own = max((made.paths.root / LAYERS).iterdir(), key=lambda path: int(path.name))
+            shutil.rmtree(own)
+            again = await made.containers.ensure_running(msgspec.structs.replace(run, run=2))
+            assert again.status == "running"
 
     asyncio.run(main())
 
