@@ -53,8 +53,8 @@ class ContainerdImages:
         self.unpacker = Unpacker(connection, self._content, self.leases)
         self.naming = Naming()
         self._architecture = architecture()
-        room = Room(free_below(root))
-        self._fetcher = Fetcher(self._content, self.unpacker, registry, room, self._architecture, sleep)
+        self._room = Room(free_below(root))
+        self._fetcher = Fetcher(self._content, self.unpacker, registry, self._room, self._architecture, sleep)
         self._pulling: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # --- in ------------------------------------------------------------------------------------------------------
@@ -69,11 +69,13 @@ class ContainerdImages:
         """See the protocol."""
         await self._connection.answering()
         async with self.leases.taken() as lease:
-            members = await Intake(self._content, lease, announced).members(chunks)
+            members = await Intake(self._content, self._room, lease, announced).members(chunks)
             images = await Archive(members, self._content.read, self._architecture, name).images()
             for image in images:
                 await self._store(image, lease)
-                await self.unpacker.unpack(image.platform_digest, lease)
+                packed = await self.unpacker.packed(image.platform_digest, lease)
+                with self._room.promised(sum(layer.size for layer in packed)) as promise:
+                    await self.unpacker.unpack(image.platform_digest, lease, promise)
             await on_thread(lambda: sync_around(self._root), _AN_IMAGE)
             # Names last: until here nobody can see half an image.
             async with self.naming:

@@ -14,7 +14,7 @@ from effects.images.leases import Lease
 from effects.images.protocol import Progress
 from effects.images.registry import ImageSource
 from effects.images.retries import Sleep, retried
-from effects.images.room import Room
+from effects.images.room import Promise, Room
 from effects.images.rootfs import Unpacker
 from journal.specs import ImagePin
 
@@ -58,10 +58,10 @@ class Fetcher:
         layers = {layer.digest: layer.size for layer in manifest.layers}
         progress.layers = len(manifest.layers)
         progress.total_bytes = manifest.config.size + sum(layers.values())
-        await self._blob(pin, manifest.config.digest, manifest.config.size, lease, progress)
+        await self._blob(pin, manifest.config.digest, manifest.config.size, lease, progress, Promise())
         oci.check_platform(oci.parse_facts(await self._content.read(manifest.config.digest)), self._architecture)
-        with self._room.taken(pin.platform_digest, await self._least_bytes(pin, layers, lease)):
-            await self._layers(pin, layers, lease, progress)
+        with self._room.taken(pin.platform_digest, await self._least_bytes(pin, layers, lease)) as promise:
+            await self._layers(pin, layers, lease, progress, promise)
         return Fetched(documents[0], oci.stored_bytes(manifest, *documents))
 
     async def _least_bytes(self, pin: ImagePin, layers: dict[str, int], lease: Lease) -> int:
@@ -96,12 +96,14 @@ class Fetcher:
         await self._content.put(digest, len(content), source, lease, labels)
         return oci.Descriptor(oci.media_type_of(content), digest, len(content))
 
-    async def _layers(self, pin: ImagePin, layers: dict[str, int], lease: Lease, progress: Progress) -> None:
+    async def _layers(
+        self, pin: ImagePin, layers: dict[str, int], lease: Lease, progress: Progress, promise: Promise
+    ) -> None:
         way = Way()
 
         async def bring(digest: str, size: int) -> None:
             async with way.taken(size):
-                await self._blob(pin, digest, size, lease, progress)
+                await self._blob(pin, digest, size, lease, progress, promise)
 
         async def arrived(digest: str) -> None:
             progress.unpacked += progress.unpacking
@@ -111,12 +113,14 @@ class Fetcher:
         try:
             async with asyncio.TaskGroup() as group:
                 arriving = {digest: group.create_task(bring(digest, size)) for digest, size in layers.items()}
-                group.create_task(self._unpacker.unpack(pin.platform_digest, lease, arrived))
+                group.create_task(self._unpacker.unpack(pin.platform_digest, lease, promise, arrived))
         except BaseExceptionGroup as failures:
             raise _first(failures) from failures
         progress.unpacked = progress.layers
 
-    async def _blob(self, pin: ImagePin, digest: str, size: int, lease: Lease, progress: Progress) -> None:
+    async def _blob(
+        self, pin: ImagePin, digest: str, size: int, lease: Lease, progress: Progress, promise: Promise
+    ) -> None:
         """One blob, tried again as long as some of it comes; one that came damaged is asked for once more."""
         counted = 0
 
@@ -128,6 +132,7 @@ class Fetcher:
                 counted += len(piece)
                 progress.done_bytes += len(piece)
                 progress.received_bytes += len(piece)
+                promise.came(len(piece))
                 yield piece
 
         async def bring() -> None:

@@ -11,6 +11,7 @@ from effects.images.archive import Kept, Link
 from effects.images.content import ContentStore
 from effects.images.leases import Lease
 from effects.images.protocol import Announced
+from effects.images.room import Room
 from effects.images.tarstream import Member, TarStream
 
 SMALL_BYTES = 256 << 10
@@ -21,10 +22,12 @@ _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
 
 
 class Intake:
-    """Reads one archive under a lease. Raises ImageUnreadable, ImageCorrupt, NoSpace."""
+    """Reads one archive under a lease; what of it does not fit is not taken in. Raises ImageUnreadable, ImageCorrupt,
+    NoSpace."""
 
-    def __init__(self, content: ContentStore, lease: Lease, announced: Sequence[Announced] = ()) -> None:
+    def __init__(self, content: ContentStore, room: Room, lease: Lease, announced: Sequence[Announced] = ()) -> None:
         self._content = content
+        self._room = room
         self._lease = lease
         self._announced = {one.offset: one for one in announced}
         self._kept_bytes = 0
@@ -62,16 +65,19 @@ class Intake:
 
         async def source(offset: int) -> AsyncGenerator[bytes, None]:
             async for piece in stream.content(offset):
+                promise.came(len(piece))
                 if len(head) < _HEAD_BYTES and not offset:
                     head.extend(piece[:_HEAD_BYTES])
                 yield piece
 
         named = _BLOB.fullmatch(name)
         digest = f"sha256:{named[1]}" if named else "" if announced is None else announced.digest
-        if digest:
-            await self._content.put(digest, member.size, source, self._lease)
-        else:
-            digest = await self._content.put_unnamed(uuid.uuid4().hex, member.size, source, self._lease)
+        held = await self._content.held(digest) if digest else 0
+        with self._room.promised(max(0, member.size - held)) as promise:
+            if digest:
+                await self._content.put(digest, member.size, source, self._lease)
+            else:
+                digest = await self._content.put_unnamed(uuid.uuid4().hex, member.size, source, self._lease)
         if not head:
             head.extend(await self._content.head(digest, _HEAD_BYTES))
         return Kept(digest, member.size, bytes(head))

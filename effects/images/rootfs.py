@@ -13,6 +13,7 @@ from effects.errors import ImageMissing, ImageUnreadable
 from effects.images.content import ContentStore
 from effects.images.leases import Lease, Leases
 from effects.images.oci import Descriptor, Manifest, chain_ids, parse, parse_config
+from effects.images.room import Promise
 from effects.images.unpacking import Unpacking
 from effects.runs.process import ImageConfig
 
@@ -88,14 +89,19 @@ class Unpacker:
         """Images were removed: look at each again."""
         self._known = {digest: known for digest, known in self._known.items() if not known.done()}
 
-    async def unpack(self, digest: str, lease: Lease, arrived: Arrived = _is_here) -> RootFs:
-        """Unpack under a lease: layer after layer, each as soon as it has `arrived`."""
+    async def unpack(
+        self, digest: str, lease: Lease, promise: Promise | None = None, arrived: Arrived = _is_here
+    ) -> RootFs:
+        """Unpack under a lease, into the room that was promised: layer after layer, each as soon as it has
+        `arrived`."""
         manifest, config, diff_ids = await self._described(digest)
         parent = ""
         for layer, diff_id, chain_id in zip(manifest.layers, diff_ids, chain_ids(diff_ids), strict=True):
             await arrived(layer.digest)
             await self._leases.hold_layer(chain_id, lease)
-            await self._unpacking.ensure(layer, diff_id, chain_id, parent, lease)
+            made = await self._unpacking.ensure(layer, diff_id, chain_id, parent, lease)
+            if made and promise is not None:
+                promise.came(layer.size)
             parent = chain_id
         if parent:
             reference = {f"containerd.io/gc.ref.snapshot.{SNAPSHOTTER}": parent}

@@ -51,15 +51,16 @@ class Unpacking:
         """Whether containerd has a record of the layer."""
         return await self._info(chain_id, lease) is not None
 
-    async def ensure(self, layer: Descriptor, diff_id: str, chain_id: str, parent: str, lease: Lease) -> None:
-        """The layer is unpacked on `parent` and on the disk. Raises ImageMissing, ImageCorrupt, ImageUnreadable,
-        NoSpace."""
+    async def ensure(self, layer: Descriptor, diff_id: str, chain_id: str, parent: str, lease: Lease) -> bool:
+        """The layer is unpacked on `parent` and on the disk; whether it was not there before. Raises ImageMissing,
+        ImageCorrupt, ImageUnreadable, NoSpace."""
         info = await self._info(chain_id, lease)
         if info is None:
             await self._make(layer, diff_id, chain_id, parent, lease)
         elif SYNCED_LABEL not in info.labels:
             async with self._mending:
                 await self._look_after(layer, diff_id, chain_id, parent, lease)
+        return info is None
 
     async def _info(self, chain_id: str, lease: Lease) -> Any | None:
         request = snapshots_pb2.StatSnapshotRequest(snapshotter=SNAPSHOTTER, key=chain_id)

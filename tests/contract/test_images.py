@@ -15,6 +15,7 @@ from effects.errors import (
     WrongArchitecture,
 )
 from effects.images.protocol import Announced, ImageStore
+from effects.images.room import SPARE_BYTES, free_below
 from tests.contract.image_subjects import (
     BOTH,
     ONE,
@@ -29,7 +30,7 @@ from tests.contract.image_subjects import (
 )
 from tests.support.cache import Traces, kill_at, traces
 from tests.support.faulty import faulty
-from tests.support.images import Sample, chunks, twin_archive, twin_image
+from tests.support.images import Sample, chunks, oci_archive, twin_archive, twin_image
 from tests.support.runtime import Runtime, runtime
 
 
@@ -255,6 +256,26 @@ def test_a_disk_that_fills_up_is_named_and_nothing_of_the_image_stays(subject: A
         await bring(made, OTHER)
 
     run_suite(subject, suite, small=True)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("layers", [(70 << 20,), (40 << 20,)], ids=["its blob", "its layer"])
+def test_a_push_that_does_not_fit_ends_before_the_disk_is_full(layers: tuple[int, ...]) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60), runtime(disk_bytes=112 << 20) as made:
+            free, least = free_below(made.paths.root), list[int]()
+
+            async def watched(content: bytes) -> AsyncIterator[bytes]:
+                async for chunk in chunks(content):
+                    least.append(free())
+                    yield chunk
+
+            with pytest.raises(NoSpace, match=r"too little room: at least .* have to be free"):
+                await made.images.import_archive(watched(oci_archive(Sample(layers=layers))))
+            assert min(least) > SPARE_BYTES
+            assert await traces(made) == Traces()
+
+    asyncio.run(main())
 
 
 @pytest.mark.real

@@ -13,6 +13,7 @@ from effects.errors import ImageUnreadable
 from effects.images.content import ContentStore
 from effects.images.intake import Intake
 from effects.images.leases import Lease
+from effects.images.room import Room
 
 
 def links(count: int, target: str) -> bytes:
@@ -30,7 +31,7 @@ def members(archive: bytes) -> int:
         yield archive
 
     # Links alone need neither a store nor a lease.
-    intake = Intake(cast(ContentStore, None), cast(Lease, None))
+    intake = Intake(cast(ContentStore, None), Room(lambda: 0), cast(Lease, None))
     return len(asyncio.run(intake.members(chunks())))
 
 

@@ -65,6 +65,30 @@ def test_what_has_come_otherwise_counts_as_room() -> None:
     assert not disk.refuses(28), "as if so much more were free"
 
 
+def test_what_others_were_promised_and_have_not_taken_yet_is_not_free() -> None:
+    disk = Disk(1000)
+    with disk.room.taken(IMAGE, 900 * MIB) as promise:
+        assert disk.refuses(100, "sha256:2") and not disk.refuses(68, "sha256:2")
+        with pytest.raises(NoSpace, match="beside 900 MiB for other images"), disk.room.promised(100 * MIB):
+            raise AssertionError("nothing of it comes")
+        promise.came(400 * MIB)
+        disk.free_mib = 600
+        assert disk.refuses(69, "sha256:2") and not disk.refuses(68, "sha256:2")
+        disk.free_mib = 650
+        promise.came(600 * MIB)  # more than the least
+        assert not disk.refuses(618, "sha256:2")
+    with pytest.raises(RegistryUnreachable), disk.room.taken(IMAGE, 500 * MIB):
+        raise RegistryUnreachable("it went away")
+    assert not disk.refuses(618, "sha256:2"), "who has gone needs nothing"
+
+
+def test_one_that_is_refused_beside_others_has_not_been_tried_in_vain() -> None:
+    disk = Disk(100)
+    with disk.room.promised(60 * MIB):
+        assert disk.refuses(10)
+    assert not disk.refuses(68)
+
+
 def test_once_an_hour_it_is_tried_all_the_same() -> None:
     disk = Disk(100)
     disk.fills(10)
