@@ -275,6 +275,7 @@ async def _serve(
                     )
                 ),
                 group.create_task(names.run()),
+                group.create_task(drivers.images.leases.run()),
             ]
             if not microvms.lacks:
                 tasks.append(group.create_task(_name_backend(about)))

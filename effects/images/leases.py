@@ -6,7 +6,7 @@ next try that has as much, with `drop_idle`, or after a day. When it failed for 
 goes at once; and when the disk was full, for others need what it took (room.py keeps the next try from that).
 
 containerd is told of no end: it would go by the wall clock, and one that is set would end what is under way. The day is
-counted here, from when another try of this daemon's first found the lease idle.
+counted here (idle_ledger.py), from when the lease was first found idle, by another try or by the look once an hour.
 """
 
 import asyncio
@@ -21,8 +21,10 @@ import msgspec
 from containerdapi import leases_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, Metadata, tolerated, translated
 from effects.errors import DriverError, RegistryUnreachable, RuntimeUnavailable
+from effects.images.idle_ledger import IdleLedger
 
 KEPT_S = 24 * 3_600
+LOOK_S = 3_600
 _PREFIX = "capsule-"
 _CONTENT = ("content", "ingests")
 _LAYERS = f"snapshots/{SNAPSHOTTER}"
@@ -40,9 +42,8 @@ class Leases:
 
     def __init__(self, connection: Connection, clock: Callable[[], float] = time.monotonic) -> None:
         self._connection = connection
-        self._clock = clock
+        self._ledger = IdleLedger(connection, clock)
         self._active: set[str] = set()
-        self._idle_since: dict[str, float] = {}
 
     @asynccontextmanager
     async def taken(self) -> AsyncIterator[Lease]:
@@ -63,11 +64,24 @@ class Leases:
         finally:
             self._active.discard(lease.id)
 
+    async def run(self) -> None:
+        """Give up whose day is over, until cancelled: no other try may ever come. A life that ends unasked has counted
+        all but its last hour."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            with suppress(DriverError):  # containerd is away: the next look counts this hour, too
+                await self.look()
+
+    async def look(self) -> None:
+        """Those whose day is over go. Raises DriverError."""
+        counted = await self._ledger.count(await self._idle())
+        await self._drop_all([name for name, idle_s in counted.items() if idle_s >= KEPT_S])
+
     async def drop_idle(self) -> int:
         """Give up what interrupted tries have left; how many there were."""
         idle = await self._idle()
-        for number, lease in enumerate(idle, 1):
-            await self._drop(lease, sync=number == len(idle))
+        await self._drop_all(idle)
+        await self._ledger.count(await self._idle())
         return len(idle)
 
     async def hold_layer(self, chain_id: str, lease: Lease) -> None:
@@ -104,11 +118,11 @@ class Leases:
     async def _supersede(self, lease: Lease) -> set[str]:
         """What the lease keeps. Earlier tries go of which all that they keep is here as well, and those whose day is
         over."""
-        now_s, mine = self._clock(), await self._content(lease.id)
-        self._idle_since = {name: self._idle_since.get(name, now_s) for name in await self._idle()}
-        for name, since_s in self._idle_since.items():
-            if now_s - since_s >= KEPT_S or await self._content(name) <= mine:
+        mine = await self._content(lease.id)
+        for name in await self._idle():
+            if await self._content(name) <= mine:
                 await self._drop(name)
+        await self.look()
         return mine
 
     async def _idle(self) -> list[str]:
@@ -129,6 +143,10 @@ class Leases:
                 return set()
             raise translated(error) from error
         return {one.id.removeprefix(_PREFIX) for one in answer.resources if one.type in _CONTENT}
+
+    async def _drop_all(self, leases: list[str]) -> None:
+        for number, lease in enumerate(leases, 1):
+            await self._drop(lease, sync=number == len(leases))
 
     async def _drop(self, lease: str, sync: bool = False) -> None:
         """Without its lease nothing holds what has no name; `sync` waits until it is gone."""
