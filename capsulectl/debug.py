@@ -14,8 +14,8 @@ def debug(
         str,
         Parameter(
             name=["-i", "--image"],
-            help="The image to look around with, which has a /bin/sh (default: alpine:3.20, or where that cannot be "
-            "had one that the capsule builds from its own programs).",
+            help="The image to look around with, which has a /bin/sh (default: one that the capsule builds from "
+            "its own programs).",
             completer=image_names,
         ),
     ] = "",

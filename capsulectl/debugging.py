@@ -77,8 +77,8 @@ class Debugging:
         quiet = self._common.quiet
         if opened.built_from:
             built = "its own programs" if opened.built_from == SHELL[0] else opened.built_from
-            image, why = short_image(opened.image), opened.why_built
-            say(f"{opened.name} runs {image}, built by the capsule from {built}, as {why}", quiet)
+            image = short_image(opened.image).partition("@")[0]
+            say(f"{opened.name} runs {image}, built by the capsule from {built}", quiet)
         if not self._wish.command and terminal.is_terminal(0):
             say("the machine's files are under /host: `chroot /host` makes them all there is", quiet)
 

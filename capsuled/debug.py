@@ -1,5 +1,8 @@
 """Debugging the machine itself: a container that is root on it, for as long as somebody looks.
 
+What runs in it is the machine's own, unless the caller names another image: what a name means in the cache is for
+every operator to say, and none of them is root here.
+
 The session is the call: whatever ends it (the caller's word, a lost connection, a removed key, this daemon) asks for
 the container's removal, and what a killed daemon left is removed by the next (see `left_over`).
 """
@@ -21,10 +24,7 @@ from capsuled.engine import Engine
 from capsuled.image_cache import ImageCache
 from capsuled.rpc import refuse
 from capsuled.streams import OpenStream, opened
-from effects.errors import DriverError
 from effects.images.protocol import ImageStore
-from effects.images.reference import normalise
-from effects.images.registry import Registry
 from journal.errors import JournalError
 from journal.events import WorkloadDeleteRequested
 from projections.state import Machine, Workload
@@ -33,9 +33,6 @@ log = logging.getLogger(__name__)
 
 NAME = "capsule-debug"
 METHOD = "DebugService.Open"
-DEFAULT_IMAGE = "alpine:3.20"
-RESOLVE_S = 5.0
-"""For the registry: who debugs a machine whose network is broken waits for a shell meanwhile."""
 GONE_S = 25.0
 CHUNK_BYTES = 1 << 20
 
@@ -44,11 +41,10 @@ Requests = AsyncIterator[pb.DebugRequest]
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """The image to use. `built` is set where it was built here, and `why` says what kept the default one away."""
+    """The image to use; `built` is set where it was built here."""
 
     name: str
     built: BuiltImage | None = None
-    why: str = ""
 
 
 class DebugSessions:
@@ -59,7 +55,6 @@ class DebugSessions:
         engine: Engine,
         declarations: Declarations,
         images: ImageStore,
-        registry: Registry,
         cache: ImageCache,
         exists: Callable[[str], bool] = os.path.exists,
         root: Path = Path("/"),
@@ -68,7 +63,6 @@ class DebugSessions:
         self._engine = engine
         self._declarations = declarations
         self._images = images
-        self._registry = registry
         self._cache = cache
         self._exists = exists
         self._root = root
@@ -116,24 +110,15 @@ class DebugSessions:
     # --- its beginning -------------------------------------------------------------------------------------------
 
     async def _chosen(self, asked: str, stream: OpenStream, caller: Caller) -> Choice:
-        """What was asked for; else the default image, from the cache or its registry; else one that is built here."""
+        """What was asked for; else one that is built here, by its digest: its name may be another image's by now."""
         if asked:
             return Choice(asked)
-        ref = normalise(DEFAULT_IMAGE)
-        if await self._images.resolve(ref) is not None:
-            return Choice(ref)
-        try:
-            async with asyncio.timeout(RESOLVE_S):
-                await self._registry.resolve(ref)
-            return Choice(ref)
-        except TimeoutError:
-            why = f"its registry gave no answer within {RESOLVE_S:g} s"
-        except DriverError as error:
-            why = error.message
         built = await debug_image(self._root)
-        if await self._images.resolve(built.name) is None:
-            await self._cache.push(_chunks(await asyncio.to_thread(built.archive)), "", (), stream, caller)
-        return Choice(built.name, built, why)
+        made = await asyncio.to_thread(built.made)
+        pinned = f"{built.name}@{made.digest}"
+        if await self._images.resolve(pinned) is None:
+            await self._cache.push(_chunks(made.archive), "", (), stream, caller)
+        return Choice(pinned, built)
 
     async def _declared(self, choice: Choice, stream: OpenStream, caller: Caller, keep: bool) -> int:
         """The container's uid. Once begun it is seen through: what was declared must be known, to be removed."""
@@ -238,7 +223,6 @@ def _answer(choice: Choice, uid: int) -> pb.DebugOpened:
         uid=uid,
         image=choice.name,
         built_from="" if choice.built is None else choice.built.built_from,
-        why_built=choice.why,
     )
 
 

@@ -1,4 +1,4 @@
-"""An image for debugging, built from the machine's own programs: for the day on which no registry answers.
+"""An image for debugging, built from the machine's own programs: there also on the day on which no registry answers.
 
 A busybox that needs no libraries is copied into the image. Where there is none the image is an empty root, and the
 machine's own programs and libraries are bound at the places where they are at home.
@@ -13,7 +13,7 @@ import msgspec
 
 from capsuled.processes import CommandFailed, run
 from effects.errors import ImageMissing
-from effects.images.building import Layer, archive
+from effects.images.building import Layer, Made, made
 from effects.images.platform import architecture
 
 SHELL = "/bin/sh"
@@ -45,9 +45,9 @@ class BuiltImage(msgspec.Struct, frozen=True):
     tree: bytes
     binds: tuple[str, ...] = ()
 
-    def archive(self) -> bytes:
-        """As it is pushed."""
-        return archive(self.name, self.tree, architecture().name, {"Cmd": [SHELL], "Env": [_PATH]})
+    def made(self) -> Made:
+        """As it is pushed, and the digest that nobody else's image of this name has."""
+        return made(self.name, self.tree, architecture().name, {"Cmd": [SHELL], "Env": [_PATH]})
 
 
 async def debug_image(root: Path = Path("/")) -> BuiltImage:

@@ -291,7 +291,7 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
         ),
         "DebugService": (
             debug_pb2_grpc.add_DebugServiceServicer_to_server,
-            DebugService(DebugSessions(engine, declarations, house.images, house.registry, house.cache)),
+            DebugService(DebugSessions(engine, declarations, house.images, house.cache)),
         ),
         "VolumeService": (
             volume_pb2_grpc.add_VolumeServiceServicer_to_server,

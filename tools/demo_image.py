@@ -49,7 +49,7 @@ def archive(
     what can be run in it; a `tree` of one's own is its only layer.
     """
     process: dict[str, object] = {"Cmd": list(command), "Env": ["PATH=/bin"], **(config or {})}
-    return building.archive(name, tree or layer(programs=programs), architecture().name, process)
+    return building.made(name, tree or layer(programs=programs), architecture().name, process).archive
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import json
 import tarfile
 from collections.abc import Mapping
 
+import msgspec
+
 from effects.images.oci import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE
 
 
@@ -45,8 +47,15 @@ class Layer:
         return self._out.getvalue()
 
 
-def archive(name: str, tree: bytes, architecture: str, config: Mapping[str, object]) -> bytes:
-    """An OCI archive of one image called `name`, of one layer. `config` is what it says of its process."""
+class Made(msgspec.Struct, frozen=True):
+    """An OCI archive of one image. `digest` is its manifest's: what it is known by in a cache, whatever its names."""
+
+    digest: str
+    archive: bytes
+
+
+def made(name: str, tree: bytes, architecture: str, config: Mapping[str, object]) -> Made:
+    """An image called `name`, of one layer. `config` is what it says of its process."""
     packed = gzip.compress(tree, 6, mtime=0)
     image_config = json.dumps(
         {
@@ -71,7 +80,7 @@ def archive(name: str, tree: bytes, architecture: str, config: Mapping[str, obje
     files.file("index.json", json.dumps({"schemaVersion": 2, "manifests": [top]}).encode())
     for blob in (image_config, manifest, packed):
         files.file("blobs/" + digest(blob).replace(":", "/"), blob)
-    return files.packed()
+    return Made(digest(manifest), files.packed())
 
 
 def descriptor(media_type: str, content: bytes) -> dict[str, object]:

@@ -12,6 +12,7 @@ import pytest
 from tests.support.daemon import CTL, Daemon
 from tests.support.programs import running
 from tests.support.terminal import Window, window
+from tools.demo_image import archive
 
 pytestmark = pytest.mark.real
 
@@ -51,7 +52,7 @@ def test_a_command_has_its_own_streams_and_exit_code(capsule: Daemon) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (41, "in\n", "err\n")
     done = capsule.ctl("capsule", "debug", "--", "chroot", "/host", CTL, "--version")
     assert done.returncode == 0 and done.stdout == capsule.good("--version")
-    assert "built by the capsule from /bin/busybox, as" in done.stderr
+    assert "built by the capsule from /bin/busybox" in done.stderr
     assert capsule.ctl("capsule", "debug", "-q", stdin="echo from $0; exit 5").stdout == "from /bin/sh\n"
     assert capsule.ctl("capsule", "debug", "--", "nothing-like-it").returncode == 127
     assert not is_there(capsule)
@@ -157,3 +158,22 @@ def test_a_window_that_is_closed_and_a_client_that_is_killed_remove_it(capsule: 
     (asked,) = capsule.history(DEBUG, "--type", "workload.delete_requested", "-n", "1")
     opening = capsule.good("history", "show", str(asked["cause"]))
     assert "DebugService.Open" in opening
+
+
+def test_what_somebody_pushed_under_its_images_name_is_not_what_runs(capsule: Daemon, tmp_path: Path) -> None:
+    """An operator may push any name, and what an admin's session runs is root."""
+    page = ("capsule", "debug", "--", "cat", "/var/www/index.html")
+    said = capsule.ctl(*page).stderr
+    own = said.partition(f"{DEBUG} runs ")[2].partition(",")[0]
+    assert own.startswith(f"{DEBUG}:")
+    archived = tmp_path / "theirs.tar"
+    archived.write_bytes(archive("theirs:1"))
+    for name in ("alpine:3.20", own):
+        capsule.good("image", "push", str(archived), "--name", name)
+    try:
+        done = capsule.ctl(*page)
+        assert done.returncode == 1 and done.stdout == "" and f"runs {own}, built by the capsule" in done.stderr
+        named = capsule.ctl("capsule", "debug", "-i", own, "--", "cat", "/var/www/index.html")
+        assert named.returncode == 0  # who names an image gets what it means here
+    finally:
+        capsule.good("image", "rm", "alpine:3.20", own, "--yes")

@@ -9,7 +9,6 @@ from typing import Any
 
 from capsuled.addresses import Listen
 from capsuled.copy_streams import CopyStreams
-from capsuled.debug import DEFAULT_IMAGE
 from capsuled.denials import Rate
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
@@ -30,7 +29,6 @@ from capsuled.services.capsule import About
 from capsuled.startup import ClosedLog, Memory, open_memory, open_side_log, opening_events
 from capsuled.tls import load_or_make_certificate
 from effects.containers.last_resort import LastResort
-from effects.images.reference import normalise
 from effects.images.registry_twin import Registries, TwinRegistry
 from effects.images.twin import CacheWorld, TwinImages
 from effects.network.twin import Cables
@@ -181,7 +179,6 @@ class Standing:
         self.containers = TwinContainers(world, _at_once)
         cache = CacheWorld(world.images)
         cache.bring(IMAGE, IMAGE_DIGEST)
-        cache.bring(normalise(DEFAULT_IMAGE), IMAGE_DIGEST)
         registry = TwinRegistry(self.registries, _at_once)
         vault = Vault(self.layout.sealed, identity.machine_key)
         images = TwinImages(cache, registry=registry)

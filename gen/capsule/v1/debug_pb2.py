@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x63\x61psule/v1/debug.proto\x12\ncapsule.v1\"+\n\x0c\x44\x65\x62ugRequest\x12\r\n\x05image\x18\x01 \x01(\t\x12\x0c\n\x04keep\x18\x02 \x01(\x08\"^\n\x0b\x44\x65\x62ugOpened\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\x04\x12\r\n\x05image\x18\x03 \x01(\t\x12\x12\n\nbuilt_from\x18\x04 \x01(\t\x12\x11\n\twhy_built\x18\x05 \x01(\t2M\n\x0c\x44\x65\x62ugService\x12=\n\x04Open\x12\x18.capsule.v1.DebugRequest\x1a\x17.capsule.v1.DebugOpened(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x63\x61psule/v1/debug.proto\x12\ncapsule.v1\"+\n\x0c\x44\x65\x62ugRequest\x12\r\n\x05image\x18\x01 \x01(\t\x12\x0c\n\x04keep\x18\x02 \x01(\x08\"Q\n\x0b\x44\x65\x62ugOpened\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\x04\x12\r\n\x05image\x18\x03 \x01(\t\x12\x12\n\nbuilt_from\x18\x04 \x01(\tJ\x04\x08\x05\x10\x06\x32M\n\x0c\x44\x65\x62ugService\x12=\n\x04Open\x12\x18.capsule.v1.DebugRequest\x1a\x17.capsule.v1.DebugOpened(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEBUGREQUEST']._serialized_start=38
   _globals['_DEBUGREQUEST']._serialized_end=81
   _globals['_DEBUGOPENED']._serialized_start=83
-  _globals['_DEBUGOPENED']._serialized_end=177
-  _globals['_DEBUGSERVICE']._serialized_start=179
-  _globals['_DEBUGSERVICE']._serialized_end=256
+  _globals['_DEBUGOPENED']._serialized_end=164
+  _globals['_DEBUGSERVICE']._serialized_start=166
+  _globals['_DEBUGSERVICE']._serialized_end=243
 # @@protoc_insertion_point(module_scope)

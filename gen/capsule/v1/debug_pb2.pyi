@@ -13,15 +13,13 @@ class DebugRequest(_message.Message):
     def __init__(self, image: _Optional[str] = ..., keep: _Optional[bool] = ...) -> None: ...
 
 class DebugOpened(_message.Message):
-    __slots__ = ("name", "uid", "image", "built_from", "why_built")
+    __slots__ = ("name", "uid", "image", "built_from")
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     BUILT_FROM_FIELD_NUMBER: _ClassVar[int]
-    WHY_BUILT_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: int
     image: str
     built_from: str
-    why_built: str
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[int] = ..., image: _Optional[str] = ..., built_from: _Optional[str] = ..., why_built: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[int] = ..., image: _Optional[str] = ..., built_from: _Optional[str] = ...) -> None: ...

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from capsule.v1 import workload_pb2 as pb
-from capsuled.debug import DEFAULT_IMAGE, Choice, declaration
+from capsuled.debug import Choice, declaration
 from capsuled.debug_image import BuiltImage, debug_image, needs_no_libraries
 from effects.errors import ImageMissing
 
@@ -88,4 +88,4 @@ def test_what_is_declared_is_the_machines_own_and_only_what_it_has() -> None:
     assert spec.network_mode == pb.NETWORK_MODE_HOST and spec.restart == pb.RESTART_MODE_NEVER
     assert list(spec.host_bind_paths) == ["/sys", "/dev"]
     assert [(one.source, one.read_only) for one in spec.host_binds] == [("/usr", True)]
-    assert not declaration(Choice(DEFAULT_IMAGE), lambda path: True).container.host_binds
+    assert not declaration(Choice("alpine:3.20"), lambda path: True).container.host_binds
