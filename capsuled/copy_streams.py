@@ -20,6 +20,7 @@ from copies.frames import CHANGED, LEFT_OUT
 from effects.runs.copy_protocol import Copier, CopyPlace, CopyReport
 from projections.phases import LIVE, RunPhase
 from projections.refusals import no_workload
+from projections.rights import permit_inside
 from projections.state import Run, Workload
 
 PATH_CHARS = 4_096
@@ -45,7 +46,8 @@ class CopyStreams:
         first = await anext(aiter(requests), None)
         if not isinstance(first, pb.WorkloadCopyToRequest) or first.WhichOneof("payload") != "metadata":
             refuse("INVALID_ARGUMENT", "NO_METADATA", "the first message of a copy must be its metadata", "metadata")
-        place = await self._place(first.metadata.name, first.metadata.dest_path, "metadata.name", "metadata.dest_path")
+        name, path = first.metadata.name, first.metadata.dest_path
+        place = await self._place(caller, name, path, "metadata.name", "metadata.dest_path")
         async with opened(self._engine, caller, place.name, path=place.path) as stream:
             session = await self._copier.into(place)
             try:
@@ -66,7 +68,7 @@ class CopyStreams:
     ) -> AsyncGenerator[bytes, None]:
         """One archive, in the pieces that `copy_chunk` makes messages of, or through a pipe: then the end of the call
         says that it is whole. Refuses before its first byte, or the archive lacks its end."""
-        place = await self._place(request.name, request.src_path, "name", "src_path")
+        place = await self._place(caller, request.name, request.src_path, "name", "src_path")
         async with opened(self._engine, caller, place.name, path=place.path) as stream:
             session = await self._copier.out_of(place)
             try:
@@ -81,10 +83,20 @@ class CopyStreams:
                 await asyncio.shield(session.close())
                 stream.bytes_out += session.moved if session.handed else 0
 
-    async def _place(self, name: str, path: str, name_field: str, path_field: str) -> CopyPlace:
+    async def _place(self, caller: Caller, name: str, path: str, name_field: str, path_field: str) -> CopyPlace:
         if not path or "\0" in path or len(path) > PATH_CHARS:
             refuse("INVALID_ARGUMENT", "PATH_BAD", "name a path in the workload, like /etc/motd", path_field)
+        asked = self._engine.machine.workloads.get(name)
         workload = await self._settled(name, name_field)
+        # Judged when it was asked for, and the wait may have been long. Nothing is awaited from here to the place,
+        # which is of this run or revision and no other.
+        if (refusal := caller.lost() or permit_inside(caller.actor.role, self._engine.machine, name)) is not None:
+            raise Refused(refusal)
+        if asked is not None and (asked.uid, asked.revision) != (workload.uid, workload.revision):
+            words = (
+                f"{name} was changed while the copy waited for it: copy again, if it is meant for what {name} is now"
+            )
+            refuse("ABORTED", "CHANGED", words, name_field)
         run = workload.run
         if not ((run.spec if run is not None else None) or workload.spec).has_image:
             words = own_kernel(name, "nothing in it takes files from here. A volume can be shared in turn")
