@@ -11,7 +11,7 @@ from capsulectl.boot_chart import chart
 from capsulectl.connection import Connection
 from capsulectl.errors import Failure
 from capsulectl.options import COMMON, Common, Output
-from capsulectl.render import plain, say, write
+from capsulectl.render import plain, printable, say, write
 from projections.words import bytes_text
 
 Boot = Annotated[bool, Parameter(name="--boot", negative="", help="Show what each part of the boot took instead.")]
@@ -47,7 +47,7 @@ def _print_boot(answer: pb.GetInfoResponse) -> None:
 def _print(answer: pb.GetInfoResponse) -> None:
     lines = (*_capsule(answer), *_reached(answer), *_machine(answer), *_kept(answer))
     width = max(len(name) for name, _ in lines) + 2
-    print("\n".join(f"{name + ':':<{width}}{value}" for name, value in lines if value))
+    print("\n".join(f"{name + ':':<{width}}{printable(value)}" for name, value in lines if value))
 
 
 NOT_UP = "not up (`capsulectl capsule logs` tells, if it stays so)"

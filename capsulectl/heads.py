@@ -109,7 +109,9 @@ class Heads:
                 self._warned = True
                 _warn(seen, told)
                 return
-            print(f"capsulectl: {why}", file=sys.stderr)
+            from capsulectl.render import say
+
+            say(f"capsulectl: {why}")
         before = self._seen
         if before.journal != told.journal or told.seq > before.seq or not fits(seen, told):
             self._seen = Seen(told.journal, told.seq, told.hash)

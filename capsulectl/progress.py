@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from capsulectl.render import printable
 from projections.words import bytes_text
 
 REDRAW_S = 0.1
@@ -35,7 +36,7 @@ def bar(quiet: bool = False, drawn: Callable[[str, int, int, str], str] | None =
             drawn_s = now
             width = shutil.get_terminal_size().columns - 1
             text = drawn(what, done, total, words) if drawn else line(what, done, total, words, width)
-            stream.write(f"\r\x1b[K{text[:width]}")
+            stream.write(f"\r\x1b[K{printable(text)[:width]}")
             stream.flush()
 
     try:

@@ -5,6 +5,7 @@ import getpass
 import sys
 
 from capsulectl.errors import USAGE, Failure
+from capsulectl.render import legible
 
 
 def asks(yes: bool) -> bool:
@@ -18,7 +19,7 @@ def confirm(question: str, yes: bool, *, instead: str = "say `--yes` to do it wi
         return
     if not asks(yes):
         raise Failure(f"nobody is there to ask: {instead}", USAGE)
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{legible(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Failure("nothing was changed")
 

@@ -65,6 +65,11 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else " " if one in "\n\t" else f"\\x{ord(one):02x}" for one in text)
 
 
+def legible(text: str) -> str:
+    """The same for a text of several lines, which stay."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int] | None = None) -> str:
     """Columns as wide as they need to be, or as wide as they were, the last one free."""
     rows = [[printable(cell) for cell in row] for row in rows]
@@ -215,10 +220,11 @@ def write_line(data: Any) -> None:
 
 
 def say(text: str, quiet: bool = False) -> None:
-    """Tell the operator something that is not data. Where it cannot be told, what is being done goes on."""
+    """Tell the operator something that is not data, lines and all: what is in it may be a workload's or a neighbour's
+    words. Where it cannot be told, what is being done goes on."""
     if not quiet:
         with contextlib.suppress(OSError):
-            print(text, file=sys.stderr, flush=True)
+            print(legible(text), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -88,7 +88,7 @@ def _conditions(workload: Any) -> Iterator[str]:
     yield "Conditions:"
     for one in conditions:
         why = " ".join(filter(None, (one.reason, f"({one.message})" if one.message else "")))
-        yield f"  {one.type:<{width}}  {'yes' if one.met else 'no':<3}  {why}".rstrip()
+        yield printable(f"  {one.type:<{width}}  {'yes' if one.met else 'no':<3}  {why}").rstrip()
 
 
 def _spec(workload: Any) -> Iterator[str]:

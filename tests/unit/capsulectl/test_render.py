@@ -20,7 +20,7 @@ from capsule.v1 import (
     workload_pb2,
 )
 from capsulectl import history, render
-from capsulectl.render import plain, write, write_line
+from capsulectl.render import plain, say, write, write_line
 
 CONTROLS = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
 DATA = {f"key{CONTROLS}": [f"zażółć {CONTROLS} ➤"]}
@@ -88,3 +88,8 @@ def test_every_field_whose_nothing_is_told_is_there() -> None:
         for one in message.fields
     }
     assert known >= render._COUNTED | render._LISTED
+
+
+def test_what_is_said_has_its_lines_and_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    say("first: \x1b[2J\x9b1m\rgone\nsecond")
+    assert capsys.readouterr().err == "first: \\x1b[2J\\x9b1m\\x0dgone\nsecond\n"
