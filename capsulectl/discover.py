@@ -20,7 +20,7 @@ from capsulectl.render import printable, say, show_table, write
 SERVICE = "_capsule._tcp.local."
 ASK_S = 3.0
 MOST = 256
-"""No LAN has so many capsules; one that seems to is told to say no more."""
+"""No LAN has so many capsules; of one that seems to, no more are looked at, and that is said."""
 
 MOST_ADDRESSES = 4
 AT_A_TIME = 16
@@ -78,12 +78,14 @@ def discover(
     Example: capsulectl discover --unadopted
     """
     try:
-        found = asyncio.run(_search(timeout))
+        found, whole = asyncio.run(_search(timeout))
     except OSError as error:
         raise Failure(
             f"multicast DNS does not work here: {error.strerror or error}. `capsulectl adopt HOST:PORT` needs none",
             FAILED,
         ) from error
+    if not whole:
+        say(f"more than {MOST} names were announced: these are of the first {MOST}, and somebody floods this network")
     contexts = load_shared()["contexts"]
     found = sorted((one for one in found if not (unadopted and one.adopted)), key=lambda one: (one.name, one.address))
     for one in found:
@@ -153,8 +155,8 @@ def _plain(one: Found, contexts: dict[str, Any]) -> dict[str, Any]:
 # --- the search ------------------------------------------------------------------------------------------------------
 
 
-async def _search(timeout_s: float) -> list[Found]:
-    """Everything that answered in time. Raises OSError where there is no multicast."""
+async def _search(timeout_s: float) -> tuple[list[Found], bool]:
+    """What answered in time, and whether that is all of it. Raises OSError where there is no multicast."""
     from zeroconf import IPVersion, ServiceStateChange
     from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf
 
@@ -164,8 +166,10 @@ async def _search(timeout_s: float) -> list[Found]:
     zeroconf = AsyncZeroconf(ip_version=IPVersion.V4Only)
 
     def heard(zeroconf: Any, service_type: str, name: str, state_change: Any) -> None:
-        if state_change is not ServiceStateChange.Removed and name not in names and len(names) < MOST:
-            names.add(name)
+        if state_change is ServiceStateChange.Removed or name in names or len(names) > MOST:
+            return
+        names.add(name)
+        if len(names) <= MOST:
             tasks.append(asyncio.ensure_future(_look(zeroconf, name, dials)))
 
     try:
@@ -176,16 +180,20 @@ async def _search(timeout_s: float) -> list[Found]:
         answers = await asyncio.gather(*tasks)
     finally:
         await zeroconf.async_close()
-    return [one for one in answers if one is not None]
+    return [one for one in answers if one is not None], len(names) <= MOST
 
 
 async def _look(zeroconf: Any, name: str, dials: asyncio.Semaphore) -> Found | None:
-    """Where it says that it is, and what is there; None if it does not say."""
-    from zeroconf import IPVersion
+    """Where it says that it is, and what is there; None if it does not say, or has a name that is no capsule's: what a
+    neighbour announces must not keep the others from being found."""
+    from zeroconf import Error, IPVersion
     from zeroconf.asyncio import AsyncServiceInfo
 
-    info = AsyncServiceInfo(SERVICE, name)
-    if not await info.async_request(zeroconf, int(ASK_S * 1_000)):
+    try:
+        info = AsyncServiceInfo(SERVICE, name)
+        if not await info.async_request(zeroconf, int(ASK_S * 1_000)):
+            return None
+    except Error:
         return None
     addresses = info.parsed_scoped_addresses(IPVersion.V4Only) + info.parsed_scoped_addresses(IPVersion.V6Only)
     if not addresses or not info.port:

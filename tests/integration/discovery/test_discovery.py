@@ -4,6 +4,7 @@ import hashlib
 import json
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -133,6 +134,62 @@ class Liar:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._zeroconf.close()
+
+
+CAPSULE = (b"_capsule", b"_tcp", b"local")
+
+
+def _labels(labels: tuple[bytes, ...]) -> bytes:
+    return b"".join(bytes([len(one)]) + one for one in labels) + b"\0"
+
+
+def pointers(*names: tuple[bytes, ...]) -> bytes:
+    """An answer that nobody asked for: capsules have these names. Source: RFC 1035, RFC 6762."""
+    answer = struct.pack(">HHHHHH", 0, 0x8400, 0, len(names), 0, 0)
+    for target in map(_labels, names):
+        answer += _labels(CAPSULE) + struct.pack(">HHIH", dns.rdatatype.PTR, 1, 4_500, len(target)) + target
+    return answer
+
+
+@contextmanager
+def shouting(machine: Site, address: str, answers: list[bytes]) -> Iterator[None]:
+    """A neighbour who says this to everybody, over and over."""
+    speaker = machine.on_thread(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    speaker.bind((address, 5_353))
+    speaker.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
+    over = threading.Event()
+
+    def shout() -> None:
+        while not over.wait(0.2):
+            for answer in answers:
+                speaker.sendto(answer, ("224.0.0.251", 5_353))
+
+    thread = threading.Thread(target=shout)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        speaker.close()
+
+
+def test_a_neighbour_who_announces_what_is_no_capsule_hides_nobody(place: Place) -> None:
+    answers = [pointers((b"printer", b"_ipp", b"_tcp", b"local")), pointers((b"bad\x07name", *CAPSULE), CAPSULE)]
+    with capsule((place.switch, "10.9.0.1/24", "lan0")) as (honest, _), site() as machine:
+        machine.plug_into(place.switch, "10.9.0.66/24")
+        announced(honest)
+        with shouting(machine, "10.9.0.66", answers):
+            assert set(place.discover()) == {identity(honest)[0]}
+
+
+def test_a_neighbour_who_floods_the_network_is_told_of(place: Place) -> None:
+    with site() as machine:
+        machine.plug_into(place.switch, "10.9.0.66/24")
+        names = [(b"%d" % number, *CAPSULE) for number in range(300)]
+        with shouting(machine, "10.9.0.66", [pointers(*names[at : at + 20]) for at in range(0, 300, 20)]):
+            done = place.ctl("discover", "--timeout", "4")
+        assert done.returncode == 0 and "more than 256 names were announced" in done.stderr
 
 
 def test_who_lies_about_its_fingerprint_is_shown_as_it_is(place: Place, tmp_path: Path) -> None:
