@@ -10,6 +10,23 @@ import msgspec
 from journal.durable import write_durably
 
 KEY_BYTES = 32
+_OF_KEY = (
+    "it has {size} bytes, and the machine's key {wanted}: put it back from a copy. Without one remove it, and another "
+    "is made, with which nothing that is sealed so far (secrets, environments, passwords of registries) can be opened"
+)
+_OF_NAMES = (
+    "it has {size} bytes, and the key of sealed values' names {wanted}: put it back from a copy. Without one remove "
+    "it: a value that is sealed again then counts as another, and replaces what has it in its environment"
+)
+_OF_ID = (
+    "it holds no UUID, and so does not say which machine this is: put it back from a copy (clients' contexts have it). "
+    "Without one remove it, and another is made: operators adopt the machine again, and nothing may run meanwhile"
+)
+
+
+class BadIdentity(OSError):
+    """Raised when what is kept of who this machine is was cut or altered: a key of no bytes is known to everybody, and
+    none is made anew by itself, for it would open nothing."""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -30,14 +47,31 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 def load_or_make(directory: Path) -> Identity:
-    """The identity kept in `directory`, made there if it is new. Raises OSError."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    capsule_id = _kept(directory / "capsule_id", str(uuid.uuid4()).encode() + b"\n")
+    """The identity kept in `directory`, made there if it is new. Raises OSError, BadIdentity."""
+    capsule_id = load_or_make_id(directory)
     naming_key = b""
     with contextlib.suppress(FileNotFoundError):
-        naming_key = (directory / "naming_key").read_bytes()
-    machine_key = _kept(directory / "machine_key", os.urandom(KEY_BYTES))
-    return Identity(capsule_id.decode().strip(), machine_key, naming_key)
+        naming_key = _checked(directory / "naming_key", (directory / "naming_key").read_bytes(), _OF_NAMES)
+    place = directory / "machine_key"
+    return Identity(capsule_id, _checked(place, _kept(place, os.urandom(KEY_BYTES)), _OF_KEY), naming_key)
+
+
+def load_or_make_id(directory: Path) -> str:
+    """The id alone, for who seals nothing. Raises OSError, BadIdentity."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    place = directory / "capsule_id"
+    text = _kept(place, str(uuid.uuid4()).encode() + b"\n").decode(errors="replace").strip()
+    try:
+        uuid.UUID(text)
+    except ValueError as error:
+        raise BadIdentity(0, _OF_ID, str(place)) from error
+    return text
+
+
+def _checked(path: Path, key: bytes, words: str) -> bytes:
+    if len(key) != KEY_BYTES:
+        raise BadIdentity(0, words.format(size=len(key), wanted=KEY_BYTES), str(path))
+    return key
 
 
 def _kept(path: Path, fresh: bytes) -> bytes:
