@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from capsulectl.errors import USAGE, Failure
-from capsulectl.files import private_directory, replace_file
+from capsulectl.files import own_directory, replace_file
 
 DEFAULT_SOCKET = Path("/var/lib/capsule/capsule.sock")
 _SOCKET, _PATHS = "unix:", ("/", "./", "../")
@@ -135,7 +135,7 @@ def changing() -> Iterator[None]:
 
     path = config_dir() / "contexts.lock"
     try:
-        private_directory(path.parent)
+        own_directory(path.parent)
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import os
 import stat
 import sys
@@ -158,11 +159,22 @@ def _linked(scratch: str, path: Path) -> None:
     os.unlink(scratch)
 
 
-def private_directory(path: Path) -> None:
-    """Have a directory that is for us alone. Raises OSError."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with contextlib.suppress(PermissionError):
-        os.chmod(path, 0o700)
+def own_directory(path: Path) -> None:
+    """Have a directory to keep our files in: one that we make is for us alone. One that is there is somebody's as it
+    is, and its mode is not ours to change: that others may write there is said. Raises OSError."""
+    try:
+        path.mkdir(parents=True, mode=0o700)
+    except FileExistsError:
+        if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            _warn_of(path)
+
+
+@functools.cache
+def _warn_of(path: Path) -> None:
+    """Once, however many files a command keeps there."""
+    from capsulectl.render import say
+
+    say(f"capsulectl: WARNING: others may put files in {path}, in place of what is kept there: `chmod go-w {path}`")
 
 
 def _write(path: Path, content: bytes, name: Callable[[str, Path], None]) -> None:
@@ -170,7 +182,7 @@ def _write(path: Path, content: bytes, name: Callable[[str, Path], None]) -> Non
     import tempfile
 
     try:
-        private_directory(path.parent)
+        own_directory(path.parent)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as scratch:
             try:
                 scratch.write(content)

@@ -227,7 +227,7 @@ def test_the_configuration_is_private_and_keeps_what_other_clients_wrote(anna: O
     assert saved["theirs"] == {"kept": 1} and saved["contexts"]["home"]["extra"] == "kept"
     assert list(saved["contexts"]) == ["home"] and saved["current"] == ""
     assert stat.S_IMODE((other.config / "config.yaml").stat().st_mode) == 0o600
-    assert stat.S_IMODE(other.config.stat().st_mode) == 0o700
+    assert stat.S_IMODE(anna.config.stat().st_mode) == 0o700
     for private in ("config.yaml", "operator.ed25519"):
         assert stat.S_IMODE((anna.config / private).stat().st_mode) == 0o600
     assert {file.name for file in anna.config.glob(".*")} <= {".config.yaml.json", ".local.yaml.json"}

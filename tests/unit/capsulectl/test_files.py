@@ -124,3 +124,24 @@ def test_where_a_file_cannot_be_is_said_before_anything_is_asked_for(tmp_path: P
         files.check_new(str(tmp_path / name), force=False)
     assert raised.value.code == USAGE
     assert files.check_new(str(tmp_path / "new"), force=False) == tmp_path / "new"
+
+
+def test_a_directory_that_we_make_is_ours_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _replaced(tmp_path / "made" / "config.yaml")
+    _replaced(tmp_path / "made" / "config.yaml")
+    assert (tmp_path / "made").stat().st_mode & 0o7777 == 0o700 and not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("mode", "told"), [(0o1777, True), (0o775, True), (0o755, False), (0o700, False)])
+def test_a_directory_that_is_there_stays_as_it_is_and_what_is_wrong_with_it_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: int, told: bool
+) -> None:
+    directory = tmp_path / "shared"
+    directory.mkdir()
+    directory.chmod(mode)
+    for name in ("config.yaml", "operator.ed25519"):
+        _replaced(directory / name)
+        assert (directory / name).stat().st_mode & 0o777 == 0o600
+    assert directory.stat().st_mode & 0o7777 == mode
+    said = capsys.readouterr().err
+    assert said.count(f"WARNING: others may put files in {directory}") == told and (told or not said)
