@@ -5,11 +5,11 @@ by nobody and send nothing anywhere.
 """
 
 import contextlib
+import io
 import json
 import secrets
 import socket
 import sys
-import threading
 from collections.abc import Callable, Generator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from capsulectl.ui.door import Door, Refusal
 from capsulectl.ui.live import Told, live, log
 from capsulectl.ui.pages import PAGES
 from capsulectl.ui.reads import Reads
+from capsulectl.ui.room import Heads, Room
 
 WORD_BYTES = 24
 CONNECTIONS = 64
@@ -92,6 +93,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = True
+    request_queue_size = CONNECTIONS  # of the library's 5, a sixth waits a second for its turn
 
     def __init__(self, reads: Reads, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
@@ -99,7 +101,7 @@ class Server(ThreadingHTTPServer):
         self.reads = reads
         self.door = Door(self.server_port, word)
         self.address = f"http://127.0.0.1:{self.server_port}/{word}/"
-        self._room = threading.BoundedSemaphore(CONNECTIONS)
+        self.room = Room(CONNECTIONS)
 
     def server_bind(self) -> None:
         """Without asking anybody for this machine's name."""
@@ -108,8 +110,8 @@ class Server(ThreadingHTTPServer):
         self.server_name, self.server_port = self.server_address = self.socket.getsockname()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """One too many is closed at once."""
-        if self._room.acquire(blocking=False):
+        """One too many is closed at once; a stranger's place is given to whoever comes."""
+        if self.room.enter(request):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
@@ -119,7 +121,7 @@ class Server(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._room.release()
+            self.room.leave(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that went away in the middle is no news; anything else is a fault of ours."""
@@ -133,6 +135,15 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = PATIENCE_S
 
+    def setup(self) -> None:
+        super().setup()
+        self._heads = Heads(self.connection, PATIENCE_S)
+        self.rfile = io.BufferedReader(self._heads)
+
+    def handle_one_request(self) -> None:
+        self._heads.begin()
+        super().handle_one_request()
+
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         path, _, told = self.path.partition("?")
@@ -140,6 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(asked, Refusal):
             self._refuse(asked.status, asked.why)
             return
+        self.server.room.know(self.connection)
         try:
             query = Query(parse_qs(told, max_num_fields=FIELDS))
         except ValueError:
