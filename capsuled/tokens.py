@@ -23,6 +23,9 @@ SKEW_S = 300
 LIFE_S = 3600
 """The longest life a token may give itself (clients use 60 s): what must be remembered against replay has an end."""
 
+SECONDS_MOST = 1 << 63
+"""A number may be as long as a token is: no clock tells times from here on, and nothing can be said of them."""
+
 TOKEN_CHARS = 4_096
 JTI_CHARS = 128
 _SIGNATURE_BYTES = 64
@@ -125,7 +128,7 @@ def check(token: Token, public_key: str, capsule_id: str, now_s: float) -> None:
             "`capsulectl context list` shows which capsule an address was adopted as",
             token.kid,
         )
-    if claims.exp <= 0 or claims.iat <= 0 or claims.exp < claims.iat:
+    if claims.exp <= 0 or not 0 < claims.iat < SECONDS_MOST or claims.exp < claims.iat:
         raise _bad("the token's times are no times", token.kid)
     if claims.exp - claims.iat > LIFE_S:
         raise TokenRefused("TOKEN_TOO_LONG", f"a token may live for {LIFE_S // 60} minutes at most", token.kid)

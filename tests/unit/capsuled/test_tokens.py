@@ -70,6 +70,8 @@ def test_what_is_no_token_proves_nobody(text: str) -> None:
         ({"exp": NOW - 1}, "BAD_TOKEN"),
         ({"exp": NOW + 3_601}, "TOKEN_TOO_LONG"),
         ({"exp": 10**40}, "TOKEN_TOO_LONG"),
+        ({"iat": 10**18, "exp": 10**18 + 60}, "TOKEN_FROM_THE_FUTURE"),
+        ({"iat": 10**400, "exp": 10**400 + 60}, "BAD_TOKEN"),
     ],
 )
 def test_claims_are_held_to_the_contract(claims: dict[str, Any], expected: str) -> None:
