@@ -1,4 +1,4 @@
-"""What a role may ask for beyond its methods: fields that are root on the machine by another name. Pure.
+"""What a role may ask for beyond its methods: what is root on the machine by another name. Pure.
 
 It is judged on what would be declared, not on the message that asked for it, so every way to declare a workload meets
 the same rule; and on what a workload is, as declared and as it still runs, so that an exec into a privileged container
@@ -98,6 +98,12 @@ def permit(role: str, intent: Intent) -> Refusal | None:
     if isinstance(intent, BeginUpdate) and not intent.keys_known:
         words = "which keys sign updates cannot be read while the journal cannot: only an admin may push now"
         return refused("PERMISSION_DENIED", "KEYS_UNKNOWN", words)
+    if isinstance(intent, BeginUpdate) and not intent.signed_by:
+        words = (
+            "no enrolled key has signed this bundle, and whoever may install any system is root on the machine: ask an "
+            "admin to push it, or to enrol the key that signs (`capsulectl update key add`)"
+        )
+        return refused("PERMISSION_DENIED", "UNSIGNED", words)
     if not isinstance(intent, Apply | Rollback):
         return None
     apply = intent.apply if isinstance(intent, Rollback) else intent

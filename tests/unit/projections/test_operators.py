@@ -19,6 +19,7 @@ from projections.intents import AddKey, Adopt, Apply, ChangeRole, RemoveKey, Res
 from projections.operators import CLAIM_NS
 from projections.refusals import Refusal
 from projections.rights import FIELDS, permit, permit_inside, root_fields
+from projections.update_intents import BeginUpdate, System
 from tests.support.story import PIN, SECOND, Story, declared
 
 KEY = "ab" * 32
@@ -218,6 +219,15 @@ def test_only_an_admin_declares_what_is_root_by_another_name(field: str) -> None
         section = "container" if ROOT[field].vm is None else "microVm"
         assert verdict.fields == (f"{section}.{WRITTEN.get(field, field)}",)
     assert permit("operator", Apply((declared("web"),))) is None
+
+
+def test_a_system_that_no_enrolled_key_signed_is_an_admins_to_install() -> None:
+    unsigned = BeginUpdate(System("2", "b", 20), System("1", "a", 10), 1, "", (), (), (), 900)
+    signed = msgspec.structs.replace(unsigned, signed_by="builder")
+    assert permit("admin", unsigned) is None and permit("operator", signed) is None
+    denied = permit("operator", unsigned)
+    assert denied is not None and (denied.code, denied.reason) == ("PERMISSION_DENIED", "UNSIGNED")
+    assert "ask an admin to push it" in denied.message and "capsulectl update key add" in denied.message
 
 
 def test_an_operator_takes_capabilities_away_and_gives_the_usual_ones_back() -> None:
