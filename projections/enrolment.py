@@ -4,12 +4,12 @@ from typing import assert_never, get_args
 
 from journal.entry import ActorKind
 from journal.events import Event, OperatorEnrolled, OperatorRemoved, OperatorRoleChanged
+from projections.ed25519 import is_public_key
 from projections.intents import AddKey, Adopt, ChangeRole, KeyIntent, RemoveKey
 from projections.operators import CLAIM_NS, claim_left_ns
 from projections.refusals import Refusal, conflict, invalid, missing, refused
 from projections.state import Machine
 
-PUBLIC_KEY_HEX = 64
 NAME_CHARS = 128
 KEYS_MAX = 64
 """Bounds what replay protection has to remember."""
@@ -78,8 +78,9 @@ def _add(machine: Machine, call: AddKey) -> tuple[Event, ...] | Refusal:
 
 def check_key(call: Adopt | AddKey) -> Refusal | None:
     """Why no such key is enrolled, whoever asks for it."""
-    if len(call.public_key) != PUBLIC_KEY_HEX:
-        return invalid("BAD_KEY", "an operator's key is a raw Ed25519 public key of 32 bytes", "pubkey")
+    if not is_public_key(call.public_key):
+        words = "an operator's key is a raw Ed25519 public key of 32 bytes, and none that anybody can sign for"
+        return invalid("BAD_KEY", words, "pubkey")
     if len(call.name) > NAME_CHARS or not call.name.isprintable():
         return invalid("BAD_NAME", f"an operator's name has at most {NAME_CHARS} printable characters", "name")
     if call.name.partition("(")[0].strip() in _OWN:

@@ -15,6 +15,7 @@ from journal.events import (
     UpdateReturning,
 )
 from projections.causes import WORDS
+from projections.ed25519 import is_public_key
 from projections.refusals import Refusal, conflict, invalid, missing, refused
 from projections.state import Machine, Update
 from projections.update_data import check_keeps, check_with_data
@@ -36,7 +37,6 @@ WINDOW_LEAST_S, WINDOW_MOST_S = 60, 7 * 86_400
 SOAK_MOST_S = 86_400
 KEYS_MAX = 16
 NAME_CHARS = 128
-_PUBLIC_KEY_HEX = 64
 
 
 def admit_update(machine: Machine, call: UpdateIntent) -> tuple[Event, ...] | Refusal:
@@ -315,8 +315,9 @@ def _check_restores(names: tuple[str, ...]) -> Refusal | None:
 
 
 def _add_key(machine: Machine, call: AddUpdateKey) -> tuple[Event, ...] | Refusal:
-    if len(call.public_key) != _PUBLIC_KEY_HEX:
-        return invalid("BAD_KEY", "a key that signs updates is a raw Ed25519 public key of 32 bytes", "public_key")
+    if not is_public_key(call.public_key):
+        words = "a key that signs updates is a raw Ed25519 public key of 32 bytes, and none that anybody can sign for"
+        return invalid("BAD_KEY", words, "public_key")
     if len(call.name) > NAME_CHARS or not call.name.isprintable():
         return invalid("BAD_NAME", f"a key's name has at most {NAME_CHARS} printable characters", "name")
     if call.kid in machine.update_keys:

@@ -221,6 +221,13 @@ def test_only_an_admin_declares_what_is_root_by_another_name(field: str) -> None
     assert permit("operator", Apply((declared("web"),))) is None
 
 
+def test_a_key_that_anybody_can_sign_for_is_not_enrolled() -> None:
+    story = Story()
+    assert reason(adopt(story, key="00" * 32)) == "BAD_KEY"
+    assert reason(story.call(AddKey("k1", "01" + "00" * 31, "", "admin"))) == "BAD_KEY"
+    assert story.machine.operators == {}
+
+
 def test_a_system_that_no_enrolled_key_signed_is_an_admins_to_install() -> None:
     unsigned = BeginUpdate(System("2", "b", 20), System("1", "a", 10), 1, "", (), (), (), 900)
     signed = msgspec.structs.replace(unsigned, signed_by="builder")

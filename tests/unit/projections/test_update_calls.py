@@ -236,6 +236,7 @@ def test_keys_are_enrolled_once_and_removed_by_their_ids() -> None:
     assert story.call(AddUpdateKey("k1", KEY, "anna")) == Admitted((UpdateKeyEnrolled("k1", KEY, "anna"),))
     assert reason(story.call(AddUpdateKey("k1", KEY, "anna"))) == "KEY_ENROLLED"
     assert reason(story.call(AddUpdateKey("k2", "ab", ""))) == "BAD_KEY"
+    assert reason(story.call(AddUpdateKey("k2", "00" * 32, ""))) == "BAD_KEY"
     assert reason(story.call(AddUpdateKey("k2", KEY, "a\nb"))) == "BAD_NAME"
     for number in range(KEYS_MAX - 1):
         story.call(AddUpdateKey(f"more{number}", KEY, ""))
