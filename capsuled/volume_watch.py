@@ -26,6 +26,7 @@ from projections.storage import (
     mount_news,
     spoiled,
     strangers,
+    stray_snapshots,
     unheld,
 )
 from projections.volumes import read_only
@@ -106,6 +107,8 @@ class VolumeWatch:
         machine = self._engine.machine
         for name, uid in strangers(machine, seen):
             log.warning("the storage has %s.%d, which no volume here is: it is left alone", name, uid)
+        for name, uid, snapshot in stray_snapshots(machine, seen):
+            log.warning("the storage has %s.%d@%d, which no snapshot here is: it is left alone", name, uid, snapshot)
         for name, uid in unheld(machine, seen, mounted):
             await self._let_go(name, uid)
 

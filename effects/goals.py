@@ -63,7 +63,8 @@ class RemoveSecretFiles(msgspec.Struct, frozen=True):
 
 class EnsureVolume(msgspec.Struct, frozen=True):
     """The volume is there, with a file system of this size. One that was made (`made_bytes`) is never made again; one
-    that is to be made from what was `staged` has that content."""
+    that is to be made from what was `staged` has that content. `asked_at`, in nanoseconds, tells it from what another
+    journal called so."""
 
     name: str
     uid: int
@@ -72,19 +73,22 @@ class EnsureVolume(msgspec.Struct, frozen=True):
     not_before: Deadline | None = None
     attempt: int = 1
     staged: str = ""
+    asked_at: int = 0
 
 
 class RemoveVolume(msgspec.Struct, frozen=True):
-    """Neither the volume nor a snapshot of it is there."""
+    """Neither the volume nor a snapshot of it is there. `asked_at`, in nanoseconds, tells one that may not have been
+    made from what another journal called so; it is 0 of one that was."""
 
     name: str
     uid: int
     not_before: Deadline | None = None
     attempt: int = 1
+    asked_at: int = 0
 
 
 class TakeSnapshot(msgspec.Struct, frozen=True):
-    """The snapshot is there."""
+    """The snapshot is there. `asked_at`, in nanoseconds, tells it from what another journal called so."""
 
     name: str
     uid: int
@@ -92,16 +96,18 @@ class TakeSnapshot(msgspec.Struct, frozen=True):
     size_bytes: int
     not_before: Deadline | None = None
     attempt: int = 1
+    asked_at: int = 0
 
 
 class RemoveSnapshot(msgspec.Struct, frozen=True):
-    """The snapshot is not there."""
+    """The snapshot is not there. `asked_at`: as of a volume that is removed."""
 
     name: str
     uid: int
     snapshot: int
     not_before: Deadline | None = None
     attempt: int = 1
+    asked_at: int = 0
 
 
 class RestoreVolume(msgspec.Struct, frozen=True):

@@ -24,17 +24,20 @@ def plan_volume(volume: Volume) -> VolumeEffect | None:
     attempt = 1 if volume.trouble is None or volume.trouble.permanent else volume.trouble.attempt + 1
     name, uid, hold = volume.name, volume.uid, volume.hold
     if volume.deleting:
-        return None if volume.holder else RemoveVolume(name, uid, hold, attempt)
+        asked_at = 0 if volume.made_bytes else volume.created_at
+        return None if volume.holder else RemoveVolume(name, uid, hold, attempt, asked_at)
     if volume.trouble is not None and volume.trouble.permanent and not volume.made_bytes:
         return None  # it can never be made like this: another size may be asked for
     if volume.made_bytes < volume.size_bytes and not volume.holder:
-        return EnsureVolume(name, uid, volume.size_bytes, volume.made_bytes, hold, attempt, volume.staged)
+        sizes = volume.size_bytes, volume.made_bytes
+        return EnsureVolume(name, uid, *sizes, hold, attempt, volume.staged, volume.created_at)
     leaving = next((one for one in volume.snapshots if one.leaving), None)
     if leaving is not None:
-        return RemoveSnapshot(name, uid, leaving.uid, hold, attempt)
+        asked_at = 0 if leaving.taken else leaving.requested_at
+        return RemoveSnapshot(name, uid, leaving.uid, hold, attempt, asked_at)
     snapshot = due_snapshot(volume)
     if snapshot is not None:
-        return TakeSnapshot(name, uid, snapshot.uid, volume.made_bytes, hold, attempt)
+        return TakeSnapshot(name, uid, snapshot.uid, volume.made_bytes, hold, attempt, snapshot.requested_at)
     if volume.restoring and not volume.holder:
         return RestoreVolume(name, uid, volume.restoring, volume.size_bytes, hold, attempt)
     return None

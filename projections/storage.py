@@ -68,6 +68,13 @@ def strangers(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Incarnati
     return tuple(sorted({(one.name, one.uid) for one in seen} - known))
 
 
+def stray_snapshots(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[tuple[str, int, int], ...]:
+    """Name, uid and snapshot of what the storage has of volumes here and no snapshot here is, sorted."""
+    known = {(one.name, one.uid): {snapshot.uid for snapshot in one.snapshots} for one in machine.volumes.values()}
+    shown = (((one.name, one.uid), snapshot.snapshot) for one in seen for snapshot in one.snapshots)
+    return tuple(sorted((*key, uid) for key, uid in shown if key in known and uid not in known[key]))
+
+
 def unheld(machine: Machine, seen: tuple[SeenVolume, ...], mounted: frozenset[Incarnation]) -> tuple[Incarnation, ...]:
     """What is mounted and held by nobody, sorted: left by a life that ended between the mount and its entry, or of a
     file that is gone. Whoever is a stranger may be mounted for its owner."""

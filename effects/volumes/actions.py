@@ -45,16 +45,19 @@ async def reach_volume(driver: VolumeDriver, goal: VolumeEffect | MountEffect) -
             await free(driver, goal.name, goal.uid)
             if goal.staged and not goal.made_bytes:
                 await driver.adopt(goal.name, goal.uid, goal.staged)
-            await (driver.grow if goal.made_bytes or goal.staged else driver.make)(goal.name, goal.uid, goal.size_bytes)
+            if goal.made_bytes or goal.staged:
+                await driver.grow(goal.name, goal.uid, goal.size_bytes)
+            else:
+                await driver.make(goal.name, goal.uid, goal.size_bytes, goal.asked_at)
             return VolumeMade(goal.name, goal.uid, goal.size_bytes)
         case RemoveVolume():
-            await driver.remove(goal.name, goal.uid)
+            await driver.remove(goal.name, goal.uid, goal.asked_at)
             return VolumeRemoved(goal.name, goal.uid)
         case TakeSnapshot():
-            method = await driver.snapshot(goal.name, goal.uid, goal.snapshot)
+            method = await driver.snapshot(goal.name, goal.uid, goal.snapshot, goal.asked_at)
             return SnapshotTaken(goal.name, goal.uid, goal.snapshot, goal.size_bytes, method)
         case RemoveSnapshot():
-            await driver.remove_snapshot(goal.name, goal.uid, goal.snapshot)
+            await driver.remove_snapshot(goal.name, goal.uid, goal.snapshot, goal.asked_at)
             return SnapshotRemoved(goal.name, goal.uid, goal.snapshot)
         case RestoreVolume():
             await free(driver, goal.name, goal.uid)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from effects.volumes.asked import note
 from journal.durable import settle
 from projections.storage import SnapshotMethod
 
@@ -77,13 +78,13 @@ def _copy_data(old: int, new: int, stop: threading.Event) -> None:
             start += os.copy_file_range(old, new, min(offset - start, _CHUNK_BYTES), start, start)
 
 
-def frozen_clone(image: Path, target: Path, mounted_at: str, stop: threading.Event) -> SnapshotMethod:
+def frozen_clone(image: Path, target: Path, asked_at: int, mounted_at: str, stop: threading.Event) -> SnapshotMethod:
     """A clone of one moment. It gets its name only once it is known that nothing was written meanwhile: a thaw fails
     when another hand thawed the file system first. After a crash the next life thaws."""
     scratch = scratch_of(target)
     try:
         with _frozen(mounted_at):
-            method = drafted(image, target, stop)
+            method = drafted(image, target, asked_at, stop)
         settle(scratch, target)
     except BaseException:
         scratch.unlink(missing_ok=True)
@@ -91,12 +92,13 @@ def frozen_clone(image: Path, target: Path, mounted_at: str, stop: threading.Eve
     return method
 
 
-def drafted(image: Path, target: Path, stop: threading.Event) -> SnapshotMethod:
+def drafted(image: Path, target: Path, asked_at: int, stop: threading.Event) -> SnapshotMethod:
     """A clone under the target's scratch name; whoever knows that nothing was written meanwhile settles it. Raises
     OSError, as `clone` does."""
     scratch = scratch_of(target)
     method: SnapshotMethod = "reflink" if clone(image, scratch, stop) else "copy"
     _note(scratch, method)
+    note(scratch, asked_at)
     return method
 
 

@@ -3,6 +3,10 @@
 A volume is named by incarnation (`name`, `uid`): one that was deleted and made again is another. Every method may be
 called again after any crash: it looks, compares, acts. A half-made thing is never shown and never used. Failures are
 `DriverError`s.
+
+Uids are numbers of entries, which come again where an older export went in the journal's place. `asked_at` is when that
+entry was written, in nanoseconds: what stands under the name and was asked for at another time is another journal's. It
+is set aside, told to who reads the log, and never used or lost.
 """
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
@@ -33,9 +37,9 @@ class VolumeDriver(Protocol):
         them."""
         ...
 
-    async def make(self, name: str, uid: int, size_bytes: int) -> None:
-        """The volume is there with a file system of this size. An existing one is never formatted; it grows as with
-        `grow`. Raises NoSpace."""
+    async def make(self, name: str, uid: int, size_bytes: int, asked_at: int = 0) -> None:
+        """The volume is there with a file system of this size. An existing one that was asked for then is never
+        formatted; it grows as with `grow`. Another is set aside, with its snapshots. Raises NoSpace."""
         ...
 
     async def grow(self, name: str, uid: int, size_bytes: int) -> None:
@@ -44,8 +48,8 @@ class VolumeDriver(Protocol):
         ...
 
     async def adopt(self, name: str, uid: int, staged: str) -> None:
-        """The volume is there, with what was staged under this name as its content. One that is there stays as it is.
-        Raises VolumeMissing when neither is there."""
+        """The volume is there, with what was staged under this name as its content. What is staged still has not become
+        it: whatever stands in its place is set aside. Raises VolumeMissing when neither is there."""
         ...
 
     async def mount(self, name: str, uid: int) -> str:
@@ -69,15 +73,16 @@ class VolumeDriver(Protocol):
         has it open."""
         ...
 
-    async def remove(self, name: str, uid: int) -> None:
-        """Neither the volume nor a snapshot of it is there. Raises VolumeBusy."""
+    async def remove(self, name: str, uid: int, asked_at: int = 0) -> None:
+        """Neither the volume nor a snapshot of it is there; with an `asked_at`, another of that name is set aside, with
+        its snapshots. Raises VolumeBusy."""
         ...
 
-    async def snapshot(self, name: str, uid: int, snapshot: int) -> SnapshotMethod:
+    async def snapshot(self, name: str, uid: int, snapshot: int, asked_at: int = 0) -> SnapshotMethod:
         """The snapshot is there, taken at one moment even of a mounted volume, and of one that a virtual machine has
-        open, whose guest freezes it. Raises NoSpace, VolumeMissing, GuestSilent when that guest does not answer in
-        time, and VolumeFailed of one that went read only by an error, or is open and neither mounted nor attached, or
-        was not frozen to the end: what is on the disk is half of something."""
+        open, whose guest freezes it. Another of that name is set aside. Raises NoSpace, VolumeMissing, GuestSilent when
+        that guest does not answer in time, and VolumeFailed of one that went read only by an error, or is open and
+        neither mounted nor attached, or was not frozen to the end: what is on the disk is half of something."""
         ...
 
     async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:
@@ -85,8 +90,8 @@ class VolumeDriver(Protocol):
         or attached, NoSpace, SnapshotMissing, SnapshotDamaged; whatever it raises, the volume is as it was."""
         ...
 
-    async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:
-        """The snapshot is not there."""
+    async def remove_snapshot(self, name: str, uid: int, snapshot: int, asked_at: int = 0) -> None:
+        """The snapshot is not there; with an `asked_at`, another of that name is set aside."""
         ...
 
     async def usage(self, name: str, uid: int) -> Fill | None:

@@ -4,6 +4,7 @@ or opened by a microVM's monitor as it is.
     volumes/NAME.UID.img            the volume          volumes/NAME.UID@SNAPSHOT.img   a snapshot
     volumes/.….making               half made: removed when the next life begins
     volumes/NAME.staged             came whole, for a volume to be (sparse_porter.py)
+    volumes/….img.stranger-NUMBER   another journal's, set aside (asked.py)
 
 Loop devices are made by `mount` itself with the flag that frees them on unmount, so a crash leaves none behind. Files
 are made under a scratch name and renamed when they are whole and on the disk.
@@ -27,7 +28,7 @@ from effects.errors import (
     VolumeFailed,
     VolumeMissing,
 )
-from effects.volumes import files
+from effects.volumes import asked, files
 from effects.volumes.clone import SCRATCH, clone, drafted, frozen_clone, scratch_of, thaw
 from effects.volumes.conditions import full, on_thread
 from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check, check_snapshot
@@ -141,16 +142,17 @@ class SparseVolumes:
 
     # --- making --------------------------------------------------------------------------------------------------
 
-    async def make(self, name: str, uid: int, size_bytes: int) -> None:
+    async def make(self, name: str, uid: int, size_bytes: int, asked_at: int = 0) -> None:
         """See the protocol."""
         image = self._image(name, uid)
-        if image.exists():
+        if await on_thread(lambda: _has(image, asked_at)):
             await self.grow(name, uid, size_bytes)
             return
         scratch = scratch_of(image)
         try:
             await on_thread(lambda: files.sized(scratch, size_bytes))
             await self._good(*MKFS, str(scratch))
+            await on_thread(lambda: asked.note(scratch, asked_at))
             await on_thread(lambda: settle(scratch, image))
         except BaseException:
             scratch.unlink(missing_ok=True)
@@ -159,10 +161,12 @@ class SparseVolumes:
     async def adopt(self, name: str, uid: int, staged: str) -> None:
         """See the protocol."""
         image, source = self._image(name, uid), staged_file(self._directory, staged)
-        if image.exists():
-            return
         if not source.exists():
+            if image.exists():
+                return
             raise VolumeMissing(f"what was imported as volume {name} is gone ({source}): import it again")
+        if image.exists():
+            await on_thread(lambda: asked.set_aside(image))
         await on_thread(lambda: settle(source, image))
 
     async def grow(self, name: str, uid: int, size_bytes: int) -> None:
@@ -180,14 +184,17 @@ class SparseVolumes:
         await on_thread(lambda: files.sized(image, size_bytes))
         await self._good("resize2fs", "-f", str(image))
 
-    async def remove(self, name: str, uid: int) -> None:
+    async def remove(self, name: str, uid: int, asked_at: int = 0) -> None:
         """See the protocol."""
         await self.unmount(name, uid)
         await self.detach(name, uid)
         if await self.uses.is_open(name, uid):
             raise VolumeBusy(f"volume {name} is not mounted here, but a process has it open still")
+        image = self._image(name, uid)
+        if asked_at:
+            await on_thread(lambda: _has(image, asked_at))
         snapshots = self._directory.glob(f"{name}.{uid}@*.img")
-        await on_thread(lambda: files.unlink(*snapshots, self._image(name, uid)))
+        await on_thread(lambda: files.unlink(*snapshots, image))
 
     # --- using ---------------------------------------------------------------------------------------------------
 
@@ -209,22 +216,22 @@ class SparseVolumes:
 
     # --- snapshots -----------------------------------------------------------------------------------------------
 
-    async def snapshot(self, name: str, uid: int, snapshot: int) -> SnapshotMethod:
+    async def snapshot(self, name: str, uid: int, snapshot: int, asked_at: int = 0) -> SnapshotMethod:
         """See the protocol. A mounted file system is frozen meanwhile: for a moment by reflink, longer by copy."""
         target = self._image(name, uid, snapshot)
-        if target.exists():
+        if await on_thread(lambda: _has(target, asked_at)):
             return (await on_thread(lambda: files.seen_snapshot(target, snapshot))).method
         image = self._existing(name, uid)
         if await self.uses.use(name, uid) != "mounted":
-            return await self._snapshot_of_still(name, uid, image, target)
+            return await self._snapshot_of_still(name, uid, image, target, asked_at)
         point = self.path(name, uid)
-        return await on_thread(lambda: frozen_clone(image, target, point, self._stop), self._long)
+        return await on_thread(lambda: frozen_clone(image, target, asked_at, point, self._stop), self._long)
 
-    async def _snapshot_of_still(self, name: str, uid: int, image: Path, target: Path) -> SnapshotMethod:
+    async def _snapshot_of_still(self, name: str, uid: int, image: Path, target: Path, asked_at: int) -> SnapshotMethod:
         """Of one that a guest holds still, or that nobody has: then nobody gets it meanwhile, nor checks it."""
         try:
             async with self.uses.still(name, uid):
-                method = await on_thread(lambda: drafted(image, target, self._stop), self._long)
+                method = await on_thread(lambda: drafted(image, target, asked_at, self._stop), self._long)
             await on_thread(lambda: settle(scratch_of(target), target))
         finally:
             scratch_of(target).unlink(missing_ok=True)
@@ -247,9 +254,12 @@ class SparseVolumes:
             scratch.unlink(missing_ok=True)
             raise
 
-    async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:
+    async def remove_snapshot(self, name: str, uid: int, snapshot: int, asked_at: int = 0) -> None:
         """See the protocol."""
-        await on_thread(lambda: files.unlink(self._image(name, uid, snapshot)))
+        image = self._image(name, uid, snapshot)
+        if asked_at:
+            await on_thread(lambda: _has(image, asked_at))
+        await on_thread(lambda: files.unlink(image))
 
     # --- sizes ---------------------------------------------------------------------------------------------------
 
@@ -269,6 +279,17 @@ class SparseVolumes:
             if "No space left" in said:
                 raise full()
             raise VolumeFailed(f"`{' '.join(argv)}`: {how_it_ended(code)}: {said.strip()[-300:]}")
+
+
+def _has(image: Path, asked_at: int) -> bool:
+    """Whether what was asked for then is there. Another journal's, under the same name, is set aside; and with a volume
+    its snapshots."""
+    if not image.exists():
+        return False
+    if asked.is_of(image, asked_at):
+        return True
+    asked.set_aside(image, *image.parent.glob(f"{image.name.removesuffix('.img')}@*.img"))
+    return False
 
 
 def _put_away(left: list[Path], over: threading.Event) -> None:

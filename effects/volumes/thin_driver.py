@@ -3,6 +3,7 @@
     vol-NAME.UID              the volume            snap-NAME.UID.SNAPSHOT    a snapshot
     new-NAME.UID              what a restore makes  old-NAME.UID              what it takes the place of
     staged-STAGED             came whole, for a volume to be (thin_porter.py)
+    strangerNUMBER-…          another journal's, set aside (asked.py)
 
 What is not whole has a tag, and is removed when the next life begins. A restore gives the new content its name by two
 renames: at every moment between them the next life knows which one counts.
@@ -24,7 +25,7 @@ from effects.errors import (
     VolumeFailed,
     VolumeMissing,
 )
-from effects.volumes import files
+from effects.volumes import asked, files
 from effects.volumes.conditions import on_thread
 from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check, check_snapshot, is_mounted_anywhere
 from effects.volumes.mount_news import mount_news
@@ -152,29 +153,48 @@ class ThinVolumes:
 
     # --- making --------------------------------------------------------------------------------------------------
 
-    async def make(self, name: str, uid: int, size_bytes: int) -> None:
+    async def make(self, name: str, uid: int, size_bytes: int, asked_at: int = 0) -> None:
         """See the protocol."""
         volume = volume_of(name, uid)
-        one = (await self._group.look()).get(volume)
-        if one is not None and one.whole:
+        if await self._has(volume, asked_at):
             await self.grow(name, uid, size_bytes)
             return
-        if one is not None:
+        if volume in await self._group.look():
             await self._group.remove(volume)
         await self._refuse_full()
-        await self._group.create(volume, size_bytes)
+        await self._group.create(volume, size_bytes, asked_at)
         await self._good(*MKFS, self._group.device(volume), f"{size_bytes // 1024}k")
         await self._group.finish(volume)
 
+    async def _has(self, wanted: str, asked_at: int) -> bool:
+        """Whether what was asked for then is there, and whole. Another journal's, under the same name, is set aside;
+        and with a volume its snapshots."""
+        there = await self._group.look()
+        one = there.get(wanted)
+        if one is None or not one.whole or one.is_of(asked_at):
+            return one is not None and one.whole
+        snapshots = f"snap-{wanted.removeprefix('vol-')}."
+        for name in (wanted, *(name for name in there if name.startswith(snapshots))):
+            await self._set_aside(name, there)
+        return False
+
+    async def _set_aside(self, name: str, there: Collection[str]) -> None:
+        numbered = (f"stranger{number}-{name}" for number in range(1, 1 << 20))
+        other = next(one for one in numbered if one not in there)
+        await self._group.rename(name, other)
+        asked.tell(name, other)
+
     async def adopt(self, name: str, uid: int, staged: str) -> None:
         """See the protocol."""
-        there = await self._group.look()
-        if volume_of(name, uid) in there:
-            return
+        there, volume = await self._group.look(), volume_of(name, uid)
         source = there.get(f"{STAGED}{staged}")
         if source is None or not source.whole:
+            if volume in there:
+                return
             raise VolumeMissing(f"what was imported as volume {name} is gone ({STAGED}{staged}): import it again")
-        await self._group.rename(source.name, volume_of(name, uid))
+        if volume in there:
+            await self._set_aside(volume, there)
+        await self._group.rename(source.name, volume)
 
     async def grow(self, name: str, uid: int, size_bytes: int) -> None:
         """See the protocol."""
@@ -193,12 +213,14 @@ class ThinVolumes:
         await self._group.extend(one, size_bytes)
         await self._good("resize2fs", "-f", self._group.device(one.name), f"{size_bytes // 1024}k")
 
-    async def remove(self, name: str, uid: int) -> None:
+    async def remove(self, name: str, uid: int, asked_at: int = 0) -> None:
         """See the protocol."""
         await self.unmount(name, uid)
         await self.detach(name, uid)
         if await self.uses.is_open(name, uid):
             raise VolumeBusy(f"volume {name} is not mounted here, but a process has it open still")
+        if asked_at:
+            await self._has(volume_of(name, uid), asked_at)
         ours, snapshots = _of_restore(name, uid), f"snap-{name}.{uid}."
         there = await self._group.look()
         await self._group.remove(*(one for one in there if one.startswith(snapshots) or one in ours))
@@ -223,32 +245,31 @@ class ThinVolumes:
 
     # --- snapshots -----------------------------------------------------------------------------------------------
 
-    async def snapshot(self, name: str, uid: int, snapshot: int) -> SnapshotMethod:
+    async def snapshot(self, name: str, uid: int, snapshot: int, asked_at: int = 0) -> SnapshotMethod:
         """See the protocol. LVM holds the file system still for that moment."""
         wanted = snapshot_of(name, uid, snapshot)
-        there = (await self._group.look()).get(wanted)
-        if there is not None and there.whole:
+        if await self._has(wanted, asked_at):
             return "thin"
         one = await self._existing(name, uid)
         use = await self.uses.use(name, uid)
         await self._refuse_full()
         if use == "attached":
-            await self._snapshot_of_attached(name, uid, one, wanted)
+            await self._snapshot_of_attached(name, uid, one, wanted, asked_at)
         else:
-            await self._draft(one, wanted)
+            await self._draft(one, wanted, asked_at)
             await self._group.finish(wanted)
         return "thin"
 
-    async def _draft(self, one: Logical, wanted: str) -> None:
+    async def _draft(self, one: Logical, wanted: str, asked_at: int) -> None:
         """A snapshot that is not whole yet; what an earlier try left goes."""
         if wanted in await self._group.look():
             await self._group.remove(wanted)
-        await self._group.snapshot(one.name, wanted, one.size_bytes)
+        await self._group.snapshot(one.name, wanted, one.size_bytes, asked_at)
 
-    async def _snapshot_of_attached(self, name: str, uid: int, one: Logical, wanted: str) -> None:
+    async def _snapshot_of_attached(self, name: str, uid: int, one: Logical, wanted: str, asked_at: int) -> None:
         try:
             async with self.uses.still(name, uid):
-                await self._draft(one, wanted)
+                await self._draft(one, wanted, asked_at)
             await self._group.finish(wanted)
         except BaseException:
             if wanted in await self._group.look():
@@ -284,9 +305,11 @@ class ThinVolumes:
             raise
         await self._group.remove(old)
 
-    async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:
+    async def remove_snapshot(self, name: str, uid: int, snapshot: int, asked_at: int = 0) -> None:
         """See the protocol."""
         wanted = snapshot_of(name, uid, snapshot)
+        if asked_at:
+            await self._has(wanted, asked_at)
         if wanted in await self._group.look():
             await self._group.remove(wanted)
 

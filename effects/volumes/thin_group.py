@@ -16,6 +16,7 @@ MAKING = "capsule.making"
 """A tag of what is not whole yet."""
 
 _SIZE = "capsule.size="
+_ASKED = "capsule.asked="
 _FIELDS = "lv_name,lv_size,lv_tags,data_percent,metadata_percent,lv_active"
 _FULL_PERCENT = 99.0
 
@@ -33,6 +34,11 @@ class Logical(msgspec.Struct, frozen=True):
     def whole(self) -> bool:
         """Whether it was finished."""
         return MAKING not in self.tags
+
+    def is_of(self, asked_at: int) -> bool:
+        """Whether it is what was asked for then, in nanoseconds; see asked.py."""
+        noted = next((tag for tag in self.tags if tag.startswith(_ASKED)), f"{_ASKED}0")
+        return noted == f"{_ASKED}{asked_at}"
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -107,15 +113,15 @@ class ThinGroup:
         """How full the pool is."""
         return pool_fill(await self._reported(), self._pool)
 
-    async def create(self, name: str, size_bytes: int) -> None:
+    async def create(self, name: str, size_bytes: int, asked_at: int = 0) -> None:
         """A new one that is not whole yet, and active. Raises NoSpace."""
-        tags = ("--addtag", MAKING, "--addtag", f"{_SIZE}{size_bytes}")
+        tags = _tagged(size_bytes, asked_at)
         size = ("--virtualsize", f"{size_bytes}b", "--thinpool", self._pool)
         await self._do("lvcreate", "--yes", "--wipesignatures", "n", *size, *tags, "--name", name, self._group)
 
-    async def snapshot(self, origin: str, name: str, size_bytes: int) -> None:
+    async def snapshot(self, origin: str, name: str, size_bytes: int, asked_at: int = 0) -> None:
         """A thin copy of this moment, of a mounted file system too, that is not whole yet."""
-        tags = ("--addtag", MAKING, "--addtag", f"{_SIZE}{size_bytes}")
+        tags = _tagged(size_bytes, asked_at)
         await self._do("lvcreate", "--yes", "--snapshot", *tags, "--name", name, f"{self._group}/{origin}")
 
     async def become_volume(self, name: str) -> None:
@@ -175,6 +181,10 @@ class ThinGroup:
     async def _run(self, verb: str, *options: str) -> tuple[int, str]:
         async with self._lock:
             return await self._command("lvm", verb, *options)
+
+
+def _tagged(size_bytes: int, asked_at: int) -> tuple[str, ...]:
+    return "--addtag", MAKING, "--addtag", f"{_SIZE}{size_bytes}", "--addtag", f"{_ASKED}{asked_at}"
 
 
 def _failure(what: str, code: int, said: str) -> DriverError:

@@ -16,7 +16,8 @@ Key = tuple[str, int]
 
 
 class TwinVolume(msgspec.Struct):
-    """One volume of the world. `content` is whatever the workload last wrote."""
+    """One volume of the world. `content` is whatever the workload last wrote; `asked_at` and `snapshots_asked_at`: when
+    it and its snapshots were asked for."""
 
     size_bytes: int
     content: int = 0
@@ -24,13 +25,16 @@ class TwinVolume(msgspec.Struct):
     read_only: bool = False
     attached: bool = False
     snapshots: dict[int, int] = {}
+    asked_at: int = 0
+    snapshots_asked_at: dict[int, int] = {}
 
 
 class Storage:
     """Everything on the disk. `formats` counts how often each incarnation was given a file system; `in_use` says
     whether a process or a virtual machine of the world has the volume at a path open; `scratch` is what is half made,
-    `staged` what came whole for volumes to be: size and content; `silent`: no guest answers. `post` brings news
-    of a mount to who listens: at once and once, unless a test knows better."""
+    `staged` what came whole for volumes to be: size and content; `aside`: contents that stood where another was to
+    be; `silent`: no guest answers. `post` brings news of a mount to who listens: at once and once, unless a test knows
+    better."""
 
     def __init__(self) -> None:
         self.in_use: Callable[[str], bool] = lambda path: False
@@ -40,6 +44,7 @@ class Storage:
         self.formats: dict[Key, int] = {}
         self.scratch: set[tuple[str, int, int]] = set()
         self.staged: dict[str, tuple[int, int]] = {}
+        self.aside: list[int] = []
         self._listeners: list[asyncio.Queue[None]] = []
 
     def listen(self) -> "asyncio.Queue[None]":
@@ -127,10 +132,10 @@ class TwinVolumes:
             for (name, uid), one in self._storage.volumes.items()
         )
 
-    async def make(self, name: str, uid: int, size_bytes: int) -> None:
+    async def make(self, name: str, uid: int, size_bytes: int, asked_at: int = 0) -> None:
         """See the protocol."""
         await self._step("make volume")
-        if (name, uid) in self._storage.volumes:
+        if self._has(name, uid, asked_at):
             await self.grow(name, uid, size_bytes)
             return
         scratch = (name, uid, 0)
@@ -139,18 +144,35 @@ class TwinVolumes:
         if scratch not in self._storage.scratch:
             raise VolumeFailed(f"volume {name} was swept away while it was made")
         self._storage.scratch.discard(scratch)
-        self._storage.volumes[name, uid] = TwinVolume(size_bytes)
+        self._storage.volumes[name, uid] = TwinVolume(size_bytes, asked_at=asked_at)
         self._storage.formats[name, uid] = self._storage.formats.get((name, uid), 0) + 1
         await self._step("volume made")
+
+    def _has(self, name: str, uid: int, asked_at: int) -> bool:
+        there = self._storage.volumes.get((name, uid))
+        if there is None or there.asked_at == asked_at:
+            return there is not None
+        self._storage.aside += [there.content, *there.snapshots.values()]
+        del self._storage.volumes[name, uid]
+        return False
+
+    def _has_snapshot(self, volume: TwinVolume, snapshot: int, asked_at: int) -> bool:
+        if snapshot not in volume.snapshots or volume.snapshots_asked_at.get(snapshot, 0) == asked_at:
+            return snapshot in volume.snapshots
+        self._storage.aside.append(volume.snapshots.pop(snapshot))
+        return False
 
     async def adopt(self, name: str, uid: int, staged: str) -> None:
         """See the protocol."""
         await self._step("adopt volume")
-        if (name, uid) not in self._storage.volumes:
-            if staged not in self._storage.staged:
-                raise VolumeMissing(f"what was imported as volume {name} is gone")
+        if staged in self._storage.staged:
+            before = self._storage.volumes.get((name, uid), TwinVolume(0))
+            if before.size_bytes:
+                self._storage.aside.append(before.content)
             size_bytes, content = self._storage.staged.pop(staged)
-            self._storage.volumes[name, uid] = TwinVolume(size_bytes, content)
+            self._storage.volumes[name, uid] = TwinVolume(size_bytes, content, snapshots=before.snapshots)
+        elif (name, uid) not in self._storage.volumes:
+            raise VolumeMissing(f"what was imported as volume {name} is gone")
         await self._step("volume adopted")
 
     async def grow(self, name: str, uid: int, size_bytes: int) -> None:
@@ -206,20 +228,22 @@ class TwinVolumes:
             volume.attached = False
         await self._step("volume detached")
 
-    async def remove(self, name: str, uid: int) -> None:
+    async def remove(self, name: str, uid: int, asked_at: int = 0) -> None:
         """See the protocol."""
         await self.unmount(name, uid)
         await self.detach(name, uid)
         if self._is_open(name, uid):
             raise VolumeBusy(f"volume {name} is used")
+        if asked_at:
+            self._has(name, uid, asked_at)
         self._storage.volumes.pop((name, uid), None)
         await self._step("volume removed")
 
-    async def snapshot(self, name: str, uid: int, snapshot: int) -> SnapshotMethod:
+    async def snapshot(self, name: str, uid: int, snapshot: int, asked_at: int = 0) -> SnapshotMethod:
         """See the protocol."""
         await self._step("snapshot")
         volume = self._existing(name, uid)
-        if snapshot not in volume.snapshots:
+        if not self._has_snapshot(volume, snapshot, asked_at):
             if volume.mounted and volume.read_only:
                 raise VolumeFailed(f"volume {name} takes no writes")
             if self._is_open(name, uid) and not (volume.mounted or volume.attached):
@@ -233,7 +257,7 @@ class TwinVolumes:
             if scratch not in self._storage.scratch:
                 raise VolumeFailed(f"a snapshot of volume {name} was swept away while it was taken")
             self._storage.scratch.discard(scratch)
-            volume.snapshots[snapshot] = content
+            volume.snapshots[snapshot], volume.snapshots_asked_at[snapshot] = content, asked_at
         await self._step("snapshot taken")
         return "reflink"
 
@@ -249,11 +273,13 @@ class TwinVolumes:
         volume.content = volume.snapshots[snapshot]
         await self._step("restored")
 
-    async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:
+    async def remove_snapshot(self, name: str, uid: int, snapshot: int, asked_at: int = 0) -> None:
         """See the protocol."""
         await self._step("remove snapshot")
         volume = self._storage.volumes.get((name, uid))
         if volume is not None:
+            if asked_at:
+                self._has_snapshot(volume, snapshot, asked_at)
             volume.snapshots.pop(snapshot, None)
         await self._step("snapshot removed")
 

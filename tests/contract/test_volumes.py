@@ -466,3 +466,63 @@ def test_what_a_virtual_machine_has_open_stays_its_own_and_is_frozen_by_its_gues
         assert await driver.observe() == () and await driver.mounted() == frozenset()
 
     run(subject, suite)
+
+
+@ALL
+def test_what_another_journal_called_so_is_set_aside_and_never_taken_for_what_is_asked(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 64 * MIB, asked_at=1)
+        path = await on.driver.mount("data", 7)
+        on.write(path, 1)
+        await on.driver.snapshot("data", 7, 9, asked_at=2)
+        on.write(path, 2)
+        for _ in range(2):  # the answer was lost, and it is asked again
+            await on.driver.snapshot("data", 7, 9, asked_at=3)
+            on.write(path, 3)
+        await on.driver.unmount("data", 7)
+        await on.driver.snapshot("data", 7, 10, asked_at=4)
+        await on.driver.snapshot("data", 7, 10, asked_at=5)
+        await on.driver.restore("data", 7, 9, 64 * MIB)
+        assert on.read(await on.driver.mount("data", 7)) == 2
+        await on.driver.unmount("data", 7)
+        for _ in range(2):
+            await on.driver.make("data", 7, 32 * MIB, asked_at=6)
+        (seen,) = await on.driver.observe()
+        assert (seen.size_bytes, seen.snapshots) == (32 * MIB, ()), "it is new, and has none"
+        path = await on.driver.mount("data", 7)
+        on.write(path, 4)
+        for snapshot in (9, 10):
+            await on.driver.snapshot("data", 7, snapshot, asked_at=7)
+        await on.driver.unmount("data", 7)
+        kept = [one for one in await on.stored() if "stranger" in one]
+        assert len(kept) == 5, "two snapshots, then the volume with its two"
+        await on.driver.remove_snapshot("data", 7, 9, asked_at=7)
+        await on.driver.remove_snapshot("data", 7, 10, asked_at=8)
+        (seen,) = await on.driver.observe()
+        assert seen.snapshots == ()
+        await on.driver.remove("data", 7, asked_at=8)
+        assert await on.driver.observe() == ()
+        kept = [one for one in await on.stored() if "stranger" in one]
+        assert len(kept) == 7, "what was asked for then is gone, and another snapshot and volume are not"
+
+    run(subject, suite)
+
+
+@ALL
+def test_what_stands_where_an_import_is_to_be_is_not_taken_for_it(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 64 * MIB)
+        on.write(await on.driver.mount("data", 7), 42)
+        await on.driver.snapshot("data", 7, 9)
+        on.write(on.driver.path("data", 7), 43)
+        await on.driver.unmount("data", 7)
+        await carried(on, "import-1", 64 * MIB)
+        for _ in range(2):
+            await on.driver.adopt("data", 7, "import-1")
+        assert on.read(await on.driver.mount("data", 7)) == 42
+        await on.driver.unmount("data", 7)
+        (seen,) = await on.driver.observe()
+        assert [one.snapshot for one in seen.snapshots] == [9]
+        assert len([one for one in await on.stored() if "stranger" in one]) == 1
+
+    run(subject, suite)

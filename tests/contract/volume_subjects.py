@@ -82,7 +82,8 @@ async def twin() -> AsyncIterator[Subject]:
         storage.silent = yes
 
     async def stored() -> set[str]:
-        return {*storage.staged, *map(str, storage.volumes), *map(str, storage.scratch)}
+        aside = {f"stranger-{number}" for number, _ in enumerate(storage.aside)}
+        return {*storage.staged, *map(str, storage.volumes), *map(str, storage.scratch), *aside}
 
     porter = TwinPorter(storage, _no_step)
     yield Subject(driver, porter, write, lambda path: int(volume(path).content), hold, spoil, unmount, silence, stored)

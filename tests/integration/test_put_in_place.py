@@ -52,3 +52,40 @@ def test_by_the_manuals_recipe_one_run_is_there_and_clients_are_warned_until_the
     assert "WARNING" not in capsule.ctl("list").stderr
     (restores,) = (capsule.scratch / "config" / "heads").glob("*.restored")
     assert restores.read_text().split() == [], "that it was never taken over is known, too"
+
+
+def test_what_the_journal_of_before_called_so_is_no_snapshot_of_this_one(capsule: Daemon, tmp_path: Path) -> None:
+    archive, journal, volumes = str(tmp_path / "memory"), capsule.state / "journal", capsule.state / "volumes"
+
+    def holds() -> str:
+        return capsule.good("exec", "counter", "--", "cat", "/data/note")
+
+    def write(text: str) -> None:
+        capsule.good("exec", "counter", "--", "sh", "-c", f"echo {text} > /data/note; sync")
+
+    capsule.good("journal", "export", archive)
+    write("of before")
+    capsule.good("volume", "snapshot", "data", "before")
+    capsule.stop()
+    journal.rename(capsule.state / "journal.damaged")
+    capsule.good("journal", "import", archive, "--dir", str(journal))
+    capsule.start()
+    capsule.good("journal", "accept", "--yes")
+    assert "which no snapshot here is: it is left alone" in capsule.output()
+    capsule.until(lambda: _runs(capsule, 1), "it runs again")
+    write("of now")
+    capsule.good("volume", "snapshot", "data", "one")
+    (one,) = capsule.data("volume", "snapshots", "data")
+    (before,) = (path for path in volumes.glob("data.*@*.img") if f"@{one['uid']}." not in path.name)
+    # The number of the file that is left comes again when one more snapshot is asked for.
+    last = int(capsule.data("journal", "stats")["lastSeq"])
+    before.rename(before.with_name(f"{before.name.partition('@')[0]}@{last + 2}.img"))
+    capsule.good("volume", "snapshot", "data", "two")
+    two = next(one for one in capsule.data("volume", "snapshots", "data") if one["name"] == "two")
+    assert int(two["uid"]) == last + 2
+    write("of later")
+    capsule.good("volume", "restore", "data", "two", "--yes")
+    capsule.until(lambda: capsule.ctl("exec", "counter", "--", "true").returncode == 0, "it runs on what it had")
+    assert holds() == "of now\n"
+    (aside,) = volumes.glob("*.stranger-*")
+    assert f"it is called {aside} now" in capsule.output()

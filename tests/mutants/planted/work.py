@@ -161,13 +161,13 @@ PLANTED = (
         "effects/volume_planner.py",
         "    snapshot = due_snapshot(volume)\n"
         "    if snapshot is not None:\n"
-        "        return TakeSnapshot(name, uid, snapshot.uid, volume.made_bytes, hold, attempt)\n"
+        "        return TakeSnapshot(name, uid, snapshot.uid, volume.made_bytes, hold, attempt, snapshot.requested_at)\n"
         "    if volume.restoring and not volume.holder:\n"
         "        return RestoreVolume(name, uid, volume.restoring, volume.size_bytes, hold, attempt)\n",
         "    if volume.restoring and not volume.holder:\n"
         "        return RestoreVolume(name, uid, volume.restoring, volume.size_bytes, hold, attempt)\n"
         "    snapshot = due_snapshot(volume)\n"
         "    if snapshot is not None:\n"
-        "        return TakeSnapshot(name, uid, snapshot.uid, volume.made_bytes, hold, attempt)\n",
+        "        return TakeSnapshot(name, uid, snapshot.uid, volume.made_bytes, hold, attempt, snapshot.requested_at)\n",
     ),
 )

@@ -25,6 +25,7 @@ from projections.storage import (
     spoiled,
     standing,
     strangers,
+    stray_snapshots,
     unheld,
 )
 from tests.support.story import Story, declared
@@ -109,6 +110,14 @@ def test_only_the_incarnation_that_is_here_is_ours() -> None:
     )
     assert strangers(told.machine, seen) == (("data", 99), ("x", 1))
     assert strangers(told.machine, seen[:1]) == ()
+
+
+def test_a_snapshot_that_none_here_is_is_named_whether_or_not_ours_are_there() -> None:
+    told = story()
+    volume = told.machine.volumes["data"]
+    snapshots = tuple(SeenSnapshot(uid, MIB, 0, "copy") for uid in (volume.snapshots[0].uid, 99))
+    ours, older = (SeenVolume("data", uid, 64 * MIB, 0, False, snapshots) for uid in (volume.uid, 98))
+    assert stray_snapshots(told.machine, (older, ours)) == (("data", volume.uid, 99),)
 
 
 def test_what_nobody_holds_is_named_and_a_strangers_mount_is_his() -> None:
