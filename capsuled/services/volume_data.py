@@ -41,6 +41,7 @@ from journal.release import RELEASE
 from projections import intents
 from projections.refusals import Refusal
 from projections.state import Snapshot, Volume
+from projections.storage import found_again
 from projections.volume_ends import Making
 
 CHUNK_BYTES = 256 << 10
@@ -204,6 +205,7 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
     async def _begun(self, coming: "_Coming", title: Title, caller: Caller) -> Staging:
         coming.name = name = coming.name or title.name
         coming.size_bytes = title.size_bytes
+        await self._look_for(name)
         intent = intents.ImportVolume(name, title.size_bytes, coming.staged)
         _, verdict = self._engine.preview(intent, caller.actor.role)
         if isinstance(verdict, Refusal):
@@ -218,6 +220,13 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
             )
         coming.begun = True
         return await self._porter.stage(coming.staged, title.size_bytes)
+
+    async def _look_for(self, name: str) -> None:
+        """One that is lost may be back, and have its own content again: then nothing takes its place."""
+        before = self._engine.machine.volumes.get(name)
+        if before is not None and before.lost:
+            seen = await self._driver.observe()
+            self._engine.record(found_again(self._engine.machine, seen), reserved=True)
 
     def _proven(self, coming: "_Coming") -> Staging:
         try:

@@ -14,10 +14,10 @@ from capsuled.services.volume_data import VolumeDataService
 from capsuled.session import CURRENT, Session
 from copies.volume_file import Title, packed
 from effects.errors import VolumeBusy
-from effects.volumes.twin import Storage, TwinVolumes
+from effects.volumes.twin import Storage, TwinVolume, TwinVolumes
 from effects.volumes.twin_porter import TwinPorter, TwinStaging
 from journal.entry import LOCAL
-from journal.events import EffectFailed, VolumeMade, VolumeRemoved
+from journal.events import EffectFailed, VolumeApplied, VolumeLost, VolumeMade, VolumeRemoved
 from tests.support.until import until
 from tests.unit.capsuled.test_call_ids import House
 
@@ -243,5 +243,27 @@ def test_a_repeated_import_of_what_there_was_no_room_for_is_refused_with_that() 
         with pytest.raises(Refused) as caught:
             await importing.begin(FILE, call_id="import-1")
         assert caught.value.reason == "NO_SPACE"
+
+    run(test)
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_nothing_is_imported_in_the_place_of_one_that_is_back_and_was_not_told_of_yet(back: bool) -> None:
+    async def test() -> None:
+        importing = Importing()
+        engine = importing.house.engine
+        engine.record((VolumeApplied("data", 16 * MIB, created=True),))
+        uid = engine.machine.volumes["data"].uid
+        engine.record((VolumeMade("data", uid, 16 * MIB), VolumeLost("data", uid)))
+        if not back:
+            call = importing.begin(FILE)
+            await until(lambda: engine.machine.volumes["data"].staged)
+            call.cancel()
+            return
+        importing.storage.volumes["data", uid] = TwinVolume(16 * MIB, 43)
+        with pytest.raises(Refused) as caught:
+            await importing.begin(FILE)
+        assert caught.value.refusal.reason == "VOLUME_EXISTS"
+        assert not engine.machine.volumes["data"].lost and not importing.storage.staged
 
     run(test)
