@@ -12,16 +12,20 @@ from capsuled.engine import Engine
 from capsuled.fills import fills_of
 from capsuled.insist import until_seen
 from capsuled.volume_streams import on_the_way
+from effects.actions import VOLUME
 from effects.errors import DriverError
 from effects.volumes.actions import free
 from effects.volumes.protocol import VolumeDriver
 from journal.clock import Clock
 from journal.errors import JournalFull
+from journal.events import Event
+from projections.state import Volume
 from projections.storage import (
     broken,
     differences,
     filling,
     found_again,
+    gone,
     has_it_open,
     mount_news,
     spoiled,
@@ -39,7 +43,7 @@ _PAUSES_S = (0.1, 0.2, 0.4, 0.8)
 
 
 class VolumeWatch:
-    """`frozen`: look, and change nothing. `acting_on` tells which effect is at work on a workload."""
+    """`frozen`: look, and change nothing. `acting_on` tells which effect is at work on a workload or a volume."""
 
     def __init__(self, engine: Engine, volumes: VolumeDriver, clock: Clock, *, frozen: bool) -> None:
         self._engine = engine
@@ -158,13 +162,12 @@ class VolumeWatch:
             self._full(full)
 
     async def measure(self) -> None:
-        """Tell of each mark that was passed since the last time, and of file systems that broke."""
+        """Tell of each mark that was passed since the last time, of file systems that broke, and of what is gone."""
         await self.look_at_mounts()
         machine = self._engine.machine
         try:
-            if any(volume.lost or volume.holder for volume in machine.volumes.values()):
-                seen = await self._volumes.observe()
-                self._engine.record((*found_again(machine, seen), *broken(machine, seen)), reserved=True)
+            if machine.volumes:
+                await self._look_for_losses()
             events = [filling(await self._volumes.pool(), machine.pool_filling)]
             volumes = tuple(machine.volumes.values())
             fills = await fills_of(self._volumes, volumes)
@@ -181,6 +184,23 @@ class VolumeWatch:
             log.warning("the storage cannot be measured: %s", error)
         except JournalFull as full:
             self._full(full)
+
+    async def _look_for_losses(self) -> None:
+        """Of each volume that nobody works on, and that stayed as it is while this looked. Before a sweep one may be
+        half restored, and seem to be gone."""
+        before = dict(self._engine.machine.volumes)
+        seen, mounted = await self._volumes.observe(), await self._volumes.mounted()
+        machine = self._engine.machine
+        told: list[Event] = [*found_again(machine, seen), *broken(machine, seen)]
+        shown = {(one.name, one.uid): one for one in seen}
+        for volume in machine.volumes.values() if self._swept else ():
+            key = (volume.name, volume.uid)
+            if before.get(volume.name) is volume and not self._is_at_work(volume):
+                told += gone(volume, shown.get(key), key in mounted)
+        self._engine.record(told, reserved=True)
+
+    def _is_at_work(self, volume: Volume) -> bool:
+        return bool(self.acting_on(VOLUME + volume.name) or self.acting_on(volume.holder))
 
     def _full(self, full: JournalFull) -> None:
         """The next measurement finds it again: it is told of once."""

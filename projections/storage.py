@@ -123,21 +123,36 @@ def differences(machine: Machine, seen: tuple[SeenVolume, ...], mounted: frozens
     shown = {(one.name, one.uid): one for one in seen}
     events: list[Event] = [*found_again(machine, seen)]
     for volume in machine.volumes.values():
-        one = shown.get((volume.name, volume.uid))
+        one, is_mounted = shown.get((volume.name, volume.uid)), (volume.name, volume.uid) in mounted
+        events += gone(volume, one, is_mounted)
         if one is None:
-            events += _missing(volume, (volume.name, volume.uid) in mounted)
+            if volume.lost and volume.holder and not (is_mounted or volume.deleting):
+                events.append(_unmounted(volume))
             continue
         if volume.holder and not one.mounted and has_it_open(machine, volume):
             events += mount_news(volume, mounted=False)
         elif volume.holder and not one.mounted:
-            events.append(VolumeUnmounted(volume.name, volume.uid, reason="it was not mounted any more"))
-        there = {snapshot.snapshot for snapshot in one.snapshots}
-        events += [
-            SnapshotRemoved(volume.name, volume.uid, snapshot.uid)
-            for snapshot in volume.snapshots
-            if snapshot.taken and snapshot.uid not in there
-        ]
+            events.append(_unmounted(volume))
     return (*events, *broken(machine, seen))
+
+
+def gone(volume: Volume, seen: SeenVolume | None, mounted: bool) -> tuple[Event, ...]:
+    """What of the volume is not in the storage any more and was there: itself, or snapshots. Of what is lost the
+    snapshots are not looked for: they come back with it, or under an import."""
+    if seen is None:
+        if volume.lost or volume.deleting or not volume.made_bytes:
+            return ()
+        return (VolumeLost(volume.name, volume.uid, mounted=mounted and bool(volume.holder)),)
+    there = {snapshot.snapshot for snapshot in seen.snapshots}
+    return tuple(
+        SnapshotRemoved(volume.name, volume.uid, snapshot.uid)
+        for snapshot in volume.snapshots
+        if snapshot.taken and snapshot.uid not in there
+    )
+
+
+def _unmounted(volume: Volume) -> VolumeUnmounted:
+    return VolumeUnmounted(volume.name, volume.uid, reason="it was not mounted any more")
 
 
 def broken(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[VolumeDrifted, ...]:
@@ -180,12 +195,3 @@ def found_again(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Event, 
         for one in seen
         if (one.name, one.uid) in lost
     )
-
-
-def _missing(volume: Volume, mounted: bool) -> tuple[Event, ...]:
-    if not volume.made_bytes or volume.deleting:
-        return ()
-    if not volume.lost:
-        return (VolumeLost(volume.name, volume.uid, mounted=mounted and bool(volume.holder)),)
-    gone = volume.holder and not mounted
-    return (VolumeUnmounted(volume.name, volume.uid, reason="it was not mounted any more"),) if gone else ()

@@ -1,6 +1,7 @@
 """The watch over the storage: what it journals, what it unmounts, and what it only says."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -10,6 +11,9 @@ from effects.errors import RuntimeUnavailable, VolumeBusy
 from effects.volumes.twin import Storage, TwinVolume, TwinVolumes
 from journal.events import (
     Event,
+    SnapshotRemoved,
+    SnapshotRequested,
+    SnapshotTaken,
     StreamClosed,
     StreamOpened,
     VolumeApplied,
@@ -39,9 +43,12 @@ class Watched:
 
         self.refusals = 0
         self.hangs = ""
+        self.changing: Callable[[str], Awaitable[None]] | None = None
 
     async def _step(self, point: str) -> None:
         self.points.append(point)
+        if self.changing is not None:
+            await self.changing(point)
         if point == self.hangs:
             await asyncio.Event().wait()
         if point == "unmount" and self.refusals:
@@ -63,6 +70,48 @@ def test_a_measurement_tells_of_a_volume_that_is_back() -> None:
         await on.watch.measure()
         assert on.told()[-1] == VolumeMade("data", on.uid, 64 * MIB)
         assert not on.engine.machine.volumes["data"].lost
+
+    asyncio.run(test())
+
+
+def test_a_measurement_tells_of_what_is_gone_and_was_there() -> None:
+    async def test() -> None:
+        on = Watched()
+        on.engine.record((SnapshotRequested("data", on.uid, "one"),))
+        (one,) = on.engine.machine.volumes["data"].snapshots
+        on.engine.record((SnapshotTaken("data", on.uid, one.uid, 64 * MIB, "copy"),))
+        await on.watch.begin(10)
+        await on.watch.measure()
+        assert on.told()[-1] == SnapshotRemoved("data", on.uid, one.uid), "and the volume is there"
+        del on.storage.volumes["data", on.uid]
+        for _ in range(2):
+            await on.watch.measure()
+        assert on.told().count(VolumeLost("data", on.uid)) == 1
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("why", ["an effect on it", "an effect on its holder", "no sweep yet", "it changed meanwhile"])
+def test_a_measurement_misses_nothing_that_somebody_is_at_work_on(why: str) -> None:
+    async def test() -> None:
+        on = Watched()
+        del on.storage.volumes["data", on.uid]
+        if why != "no sweep yet":
+            await on.watch.begin(10)
+        working = {"an effect on it": "volume/data", "an effect on its holder": "web"}.get(why)
+        on.watch.acting_on = lambda name: int(name == working)
+
+        async def changing(point: str) -> None:
+            if why == "it changed meanwhile":
+                on.engine.record((VolumeFilling(80, 8, 10, "data", on.uid),))
+
+        on.changing = changing
+        await on.watch.measure()
+        assert not any(isinstance(one, VolumeLost) for one in on.told())
+        on.changing, on.watch.acting_on = None, lambda name: 0
+        await on.watch.begin(10)
+        await on.watch.measure()
+        assert VolumeLost("data", on.uid) in on.told()
 
     asyncio.run(test())
 
