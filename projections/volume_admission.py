@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from journal.events import (
     AppliedWorkload,
+    EffectFailed,
     Event,
     RollbackRequested,
     SnapshotDeleteRequested,
@@ -121,7 +122,9 @@ def _create(machine: Machine, call: CreateVolume) -> Verdict:
 
 
 def _import(machine: Machine, call: ImportVolume) -> Verdict:
-    """A lost one is the same volume afterwards, which its workloads wait for; its snapshots were lost with it."""
+    """A lost one is the same volume afterwards, which its workloads wait for, and keeps its snapshots: whichever the
+    storage does not have are missed once it is looked at. What was still to be done to it is called off: that was asked
+    for of other content."""
     bad = _sized(call.name, call.size_bytes)
     if bad is not None:
         return bad
@@ -143,9 +146,18 @@ def _import(machine: Machine, call: ImportVolume) -> Verdict:
             f"volume {call.name} is lost, but {before.holder} still has it open: stop {before.holder} first",
             "name",
         )
-    gone = (SnapshotRemoved(before.name, before.uid, one.uid) for one in before.snapshots)
+    never_taken = (SnapshotRemoved(before.name, before.uid, one.uid) for one in before.snapshots if not one.taken)
     size_bytes = max(call.size_bytes, before.size_bytes)
-    return (VolumeApplied(call.name, size_bytes, staged=call.staged), *gone)
+    return (*_given_up(before), VolumeApplied(call.name, size_bytes, staged=call.staged), *never_taken)
+
+
+def _given_up(lost: Volume) -> tuple[EffectFailed, ...]:
+    """The restore that an import comes before."""
+    if not lost.restoring:
+        return ()
+    why = f"volume {lost.name} was lost before, and an import takes its place"
+    of = lost.restoring
+    return (EffectFailed("RestoreVolume", lost.name, lost.uid, "VOLUME_MISSING", why, permanent=True, snapshot=of),)
 
 
 def _resize(machine: Machine, volume: Volume, size_bytes: int) -> Verdict:

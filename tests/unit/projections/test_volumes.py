@@ -358,13 +358,36 @@ def test_a_lost_volume_gets_its_content_back_and_who_waited_for_it_runs() -> Non
     uid = story.machine.volumes["data"].uid
     story.tell(VolumeLost("data", uid))
     story.run_ends("web", 0)
+    (kept_still,) = story.machine.volumes["data"].snapshots
     story.call(ImportVolume("data", 32 * MIB, "import-1"))
     volume = story.machine.volumes["data"]
-    assert (volume.uid, volume.size_bytes, volume.lost, volume.snapshots) == (uid, 64 * MIB, False, ())
+    assert (volume.uid, volume.size_bytes, volume.lost, volume.snapshots) == (uid, 64 * MIB, False, (kept_still,))
     story.converge()
     volume, run = story.machine.volumes["data"], story["web"].run
     assert (volume.made_bytes, volume.holder, volume.staged) == (64 * MIB, "web", "")
     assert run is not None and run.phase is RunPhase.RUNNING
+
+
+@pytest.mark.parametrize("safety_taken", [True, False])
+def test_an_import_in_a_lost_volumes_place_calls_off_what_was_still_to_be_done_to_that(safety_taken: bool) -> None:
+    story = kept()
+    (one,) = story.machine.volumes["data"].snapshots
+    story.call(Stop("web"))
+    story.converge()
+    story.call(TakeSnapshot("data", "two"))
+    story.call(RestoreVolume("data", "one", "safe"))
+    two, safe = story.machine.volumes["data"].snapshots[1:]
+    uid = story.machine.volumes["data"].uid
+    if safety_taken:
+        story.tell(*(SnapshotTaken("data", uid, each.uid, 64 * MIB, "copy") for each in (two, safe)))
+    story.tell(VolumeLost("data", uid))
+    story.call(ImportVolume("data", 64 * MIB, "import-1"))
+    story.converge()
+    volume = story.machine.volumes["data"]
+    assert (volume.restoring, volume.made_bytes, volume.trouble) == (0, 64 * MIB, None)
+    assert [each.uid for each in volume.snapshots] == [one.uid, *((two.uid, safe.uid) if safety_taken else ())]
+    assert all(each.taken for each in volume.snapshots)
+    assert not [event for _, event in story.entries if isinstance(event, VolumeRestored)]
 
 
 def test_an_apply_that_grows_a_lost_volume_is_refused_and_one_of_its_size_is_not() -> None:
