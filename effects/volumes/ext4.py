@@ -5,16 +5,23 @@ import os
 from pathlib import Path
 
 from effects.command import Command, how_it_ended
-from effects.errors import SnapshotDamaged, VolumeDamaged, VolumeFailed
+from effects.errors import SnapshotDamaged, VolumeDamaged, VolumeFailed, VolumeTooLarge
+from effects.volumes import files
 from effects.volumes.conditions import full
 
-MKFS = ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1")
+BLOCK_BYTES = 4096
+MKFS = (
+    "mkfs.ext4", "-q", "-F", "-b", str(BLOCK_BYTES), "-m", "0",
+    "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1",
+)  # fmt: skip
+"""A small file system would get blocks of 1 KiB, with which it can never grow to a terabyte."""
 MOUNT_OPTIONS = "noatime,nosuid,nodev,discard,errors=remount-ro"
 """`discard`: what is freed in a volume goes back to the pool or to the sparse file under it, as in a microVM; without,
 what lies under it only ever grows. A storage that takes no discards is mounted all the same. What was freed before it
 was mounted like this is not looked for: to trim all of it here would hold the mount open against a stop, and the check
 before a start would last as long; it goes back once it was used and freed again."""
-BLOCK_BYTES = 4096
+_GROWTH = 64
+"""resize2fs (1.47.0) grows what it made a thousand times as large at one go into a file system that no check mends."""
 _NOT_KEPT = "Cannot allocate space for /lost+found"
 """A check of everything makes that directory first of all, and calls a file system whose numbers of files are all taken
 inconsistent for want of it. A workload has none in its volume (sandbox/new_volumes.py)."""
@@ -65,6 +72,24 @@ async def check_staged(command: Command, disk: str) -> None:
         if "No space left" in said:
             raise full()
         raise VolumeDamaged(f"the file system in it is damaged, or none: {said}")
+
+
+def growth(disk: Path, size_bytes: int) -> list[int]:
+    """The sizes, in bytes, to which the file system is grown one after another. Blocks. Raises OSError, and
+    VolumeTooLarge for one that its blocks cannot describe. Source: resize2fs, "too many block group descriptors": those
+    of all groups, of 64 bytes each, lie in the blocks of one group, which are as many as a block has bits."""
+    block_bytes = files.block_bytes(disk)
+    of_a_group = 8 * block_bytes
+    most_bytes = (of_a_group - 1) * (block_bytes // 64) * of_a_group * block_bytes
+    if size_bytes > most_bytes:
+        raise VolumeTooLarge(
+            f"its file system has blocks of {block_bytes} bytes and cannot grow beyond "
+            f"{most_bytes >> 30} GiB: make a new volume of that size, and copy what this one holds"
+        )
+    sizes = [files.filesystem_bytes(disk) * _GROWTH]
+    while sizes[-1] < size_bytes:
+        sizes.append(sizes[-1] * _GROWTH)
+    return [*sizes[:-1], size_bytes]
 
 
 def is_mounted_anywhere(device: Path) -> bool:

@@ -31,7 +31,7 @@ from effects.errors import (
 from effects.volumes import asked, files
 from effects.volumes.clone import SCRATCH, clone, drafted, frozen_clone, scratch_of, thaw
 from effects.volumes.conditions import full, on_thread
-from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check, check_snapshot
+from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check, check_snapshot, growth
 from effects.volumes.mount_news import mount_news
 from effects.volumes.mounts import open_device
 from effects.volumes.sparse_porter import STAGED, staged_file
@@ -181,8 +181,10 @@ class SparseVolumes:
         await on_thread(lambda: sync_file(image))
 
     async def _enlarge(self, image: Path, size_bytes: int) -> None:
+        sizes = await on_thread(lambda: growth(image, size_bytes))
         await on_thread(lambda: files.sized(image, size_bytes))
-        await self._good("resize2fs", "-f", str(image))
+        for one in sizes:
+            await self._good("resize2fs", "-f", str(image), f"{one // 1024}k")
 
     async def remove(self, name: str, uid: int, asked_at: int = 0) -> None:
         """See the protocol."""

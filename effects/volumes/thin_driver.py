@@ -27,7 +27,7 @@ from effects.errors import (
 )
 from effects.volumes import asked, files
 from effects.volumes.conditions import on_thread
-from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check, check_snapshot, is_mounted_anywhere
+from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check, check_snapshot, growth, is_mounted_anywhere
 from effects.volumes.mount_news import mount_news
 from effects.volumes.thin_group import Logical, ThinGroup, full, is_full
 from effects.volumes.uses import Backing, Uses
@@ -210,8 +210,11 @@ class ThinVolumes:
         await self._enlarge(one, size_bytes)
 
     async def _enlarge(self, one: Logical, size_bytes: int) -> None:
+        device = self._group.device(one.name)
+        sizes = await on_thread(lambda: growth(Path(device), size_bytes))
         await self._group.extend(one, size_bytes)
-        await self._good("resize2fs", "-f", self._group.device(one.name), f"{size_bytes // 1024}k")
+        for size in sizes:
+            await self._good("resize2fs", "-f", device, f"{size // 1024}k")
 
     async def remove(self, name: str, uid: int, asked_at: int = 0) -> None:
         """See the protocol."""

@@ -200,7 +200,7 @@ def test_a_full_disk_leaves_nothing_half_made() -> None:
             try:
                 await on.driver.make("data", 7, 16 * MIB)
                 path = await on.driver.mount("data", 7)
-                Path(path, "ballast").write_bytes(os.urandom(11 * MIB))
+                Path(path, "ballast").write_bytes(os.urandom(10 * MIB))
                 os.sync()
                 with pytest.raises(NoSpace):
                     await on.driver.snapshot("data", 7, 9)
@@ -463,5 +463,36 @@ def test_one_that_is_being_copied_is_not_checked_for_a_machine(monkeypatch: pyte
         may_end.set()
         await taking
         await on.driver.attach("data", 7)
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_a_small_one_grows_to_a_terabyte_at_one_go_and_keeps_its_content() -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 16 * MIB)
+        on.write(await on.driver.mount("data", 7), 42)
+        await on.driver.unmount("data", 7)
+        await on.driver.grow("data", 7, 1 << 40)
+        assert on.read(await on.driver.mount("data", 7)) == 42
+        fill = await on.driver.usage("data", 7)
+        assert fill is not None and fill.total_bytes > 900 << 30
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_one_with_small_blocks_says_how_far_it_can_grow_and_stays_as_it_is() -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 16 * MIB)
+        image = Path(await on.driver.attach("data", 7))
+        await on.driver.detach("data", 7)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-b", "1024", image], check=True, capture_output=True)
+        with pytest.raises(VolumeTooLarge, match="beyond 1023 GiB"):
+            await on.driver.grow("data", 7, 1 << 40)
+        (seen,) = await on.driver.observe()
+        assert seen.size_bytes == 16 * MIB
+        await on.driver.grow("data", 7, 1 << 30)
+        await on.driver.mount("data", 7)
 
     run(sparse, suite)
