@@ -55,7 +55,7 @@ _BEGINS = EnsureImage | StartRun
 """Goals that bring something new: they leave the journal's reserve to others, and may be given up for good."""
 _UNREACHABLE = {
     TakeSnapshot: NoSpace | GuestSilent | GuestFailed,
-    RestoreVolume: NoSpace | SnapshotMissing | SnapshotDamaged,
+    RestoreVolume: NoSpace | SnapshotMissing | SnapshotDamaged | VolumeTooLarge,
 }
 """What trying again does not help."""
 

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from effects.errors import DriverError, RegistryDenied, RuntimeUnavailable, SnapshotDamaged, VolumeFailed
+from effects.errors import (
+    DriverError,
+    RegistryDenied,
+    RuntimeUnavailable,
+    SnapshotDamaged,
+    VolumeFailed,
+    VolumeTooLarge,
+)
 from effects.goals import Effect, EnsureImage, RestoreVolume, StartRun, StopRun
 from effects.planner import plan
 from effects.runner import FIRST_TRIES, PATIENT_TRIES, Runner
@@ -103,8 +110,12 @@ def test_what_fails_for_ever_after_another_word_gives_up_nothing_of_that() -> No
 
 @pytest.mark.parametrize(
     ("error", "tries"),
-    [(SnapshotDamaged("its file system is torn"), 1), (VolumeFailed("a bad sector"), PATIENT_TRIES)],
-    ids=["a-snapshot-that-is-of-no-use", "a-storage-that-goes-on-to-refuse"],
+    [
+        (SnapshotDamaged("its file system is torn"), 1),
+        (VolumeTooLarge("its file system does not grow so far"), 1),
+        (VolumeFailed("a bad sector"), PATIENT_TRIES),
+    ],
+    ids=["a-snapshot-that-is-of-no-use", "one-that-cannot-grow", "a-storage-that-goes-on-to-refuse"],
 )
 def test_a_restore_that_cannot_be_had_does_not_keep_the_volume_for_ever(error: DriverError, tries: int) -> None:
     async def story(loop: VirtualLoop) -> None:
