@@ -12,8 +12,8 @@ from capsule.v1 import history_pb2 as pb
 from capsuled.aside import Aside
 from capsuled.engine import Engine
 from capsuled.event_types import is_of, unknown_type
-from capsuled.merging import merged
 from capsuled.shortening import cut, cut_json
+from effects.merging import merged
 from journal.codec import BadBody, UnknownMust, decode, plain
 from journal.entry import Actor, Stored
 from journal.reader import Reader, objects_of

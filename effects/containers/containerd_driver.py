@@ -7,7 +7,7 @@ task whose start was cut is checked against runc's own files (birth.py).
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,11 @@ from effects.containers.own_files import OwnFiles
 from effects.containers.records import Records
 from effects.containers.spec import Host, Surroundings, runtime_spec
 from effects.containers.start_errors import start_error
+from effects.containers.suffering import Suffering
 from effects.errors import DriverError, StartFailed, unwritten
 from effects.host_paths import HostPaths
 from effects.images.rootfs import RootFsSource
+from effects.merging import merged
 from effects.runs import cgroups, names
 from effects.runs.copy_holds import CopyHolds
 from effects.runs.process import stop_signal
@@ -54,7 +56,6 @@ SHIM_S = 30.0
 """For a shim to answer. It answers nothing while it makes a task that hangs."""
 START_S = 10.0
 """For a gate to open. A deadline is all that ends a `runc start` that waits for a process which has long left."""
-OOM_LOOKS, OOM_LOOK_S = 25, 0.02
 _TERM, _KILL = 15, 9
 _NO_SUCH = grpc.StatusCode.NOT_FOUND
 _EXISTS = grpc.StatusCode.ALREADY_EXISTS
@@ -99,7 +100,7 @@ class ContainerdDriver:
         self._births = Births(runc_root)
         self._holds = holds or CopyHolds()
         self._paths = paths or HostPaths()
-        self._kills: dict[str, int] = {}
+        self._suffering: Suffering[ObservedRun | Resync] = Suffering(self._kills, self._sufferer)
         self._removed: set[str] = set()
 
     # --- looking -------------------------------------------------------------------------------------------------
@@ -301,7 +302,7 @@ class ContainerdDriver:
             self._removed.discard(cid)  # it will not be told of
         cgroups.remove(self._host.cgroup_of(cid))
         self._bundles.remove(cid)
-        self._kills.pop(cid, None)
+        self._suffering.forget(cid)
 
     async def _forsaken(self, cid: str) -> Any | None:
         """A process whose record another hand deleted: without one the runtime neither ends nor forgets it, and with
@@ -331,6 +332,12 @@ class ContainerdDriver:
 
     async def exits(self) -> AsyncIterator[ObservedRun | Resync]:
         """See the protocol. The subscription ends with containerd and is made again with its successor."""
+        reports: AsyncGenerator[ObservedRun | Resync, None] = merged(self._ends(), self._suffering.reports())
+        async with contextlib.aclosing(reports):
+            async for report in reports:
+                yield report
+
+    async def _ends(self) -> AsyncGenerator[ObservedRun | Resync, None]:
         topics = ('topic=="/tasks/exit"', 'topic=="/tasks/oom"', 'topic=="/containers/delete"')
         async for envelope in news(self._connection, *topics):
             if envelope is None:
@@ -341,7 +348,8 @@ class ContainerdDriver:
 
     async def _report(self, envelope: Any) -> ObservedRun | Resync | None:
         if envelope.topic == "/tasks/oom":
-            return await self._suffering(taskevents_pb2.TaskOOM.FromString(envelope.event.value).container_id)
+            self._suffering.announced(taskevents_pb2.TaskOOM.FromString(envelope.event.value).container_id)
+            return None
         if envelope.topic == "/containers/delete":
             return self._deleted(taskevents_pb2.ContainerDelete.FromString(envelope.event.value).id)
         end = taskevents_pb2.TaskExit.FromString(envelope.event.value)
@@ -361,19 +369,14 @@ class ContainerdDriver:
         """A record is gone: by this driver, or by another hand, which says nothing of the run that had it."""
         ours = cid in self._removed
         self._removed.discard(cid)
+        self._suffering.forget(cid)
         return None if ours or not names.may_be_ours(cid) else Resync()
 
-    async def _suffering(self, cid: str) -> ObservedRun | Resync | None:
-        """A run in which a process is killed for want of memory; it may go on, or end with it.
+    def _kills(self, cid: str) -> int:
+        return cgroups.killed(self._host.cgroup_of(cid)).kills
 
-        Version 1 of cgroups announces the deed before it is done and counted: the count follows within milliseconds.
-        """
-        path, told = self._host.cgroup_of(cid), self._kills.get(cid, 0)
-        for _ in range(OOM_LOOKS):
-            if (counted := cgroups.killed(path).kills) > told:
-                self._kills[cid] = counted
-                break
-            await asyncio.sleep(OOM_LOOK_S)
+    async def _sufferer(self, cid: str) -> ObservedRun | Resync | None:
+        """A run in which a process was killed for want of memory; it may go on, or end with it."""
         try:
             labels, process = await self._records.labels(cid), await self._process(cid)
         except grpc.aio.AioRpcError as error:

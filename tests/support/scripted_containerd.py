@@ -12,11 +12,19 @@ from effects.host_paths import HostPaths
 
 
 def driver_on(
-    directory: Path, containers: SimpleNamespace, tasks: SimpleNamespace, paths: HostPaths | None = None
+    directory: Path,
+    containers: SimpleNamespace,
+    tasks: SimpleNamespace,
+    paths: HostPaths | None = None,
+    events: SimpleNamespace | None = None,
 ) -> ContainerdDriver:
-    """`containers` and `tasks` are containerd's services, `directory` has what the driver writes."""
+    """`containers`, `tasks` and `events` are containerd's services, `directory` has what the driver writes."""
+
+    async def ready() -> None:
+        """It answers."""
+
     return ContainerdDriver(
-        cast(Any, SimpleNamespace(metadata=(), containers=containers, tasks=tasks)),
+        cast(Any, SimpleNamespace(metadata=(), containers=containers, tasks=tasks, events=events, ready=ready)),
         cast(Any, None),
         container_host("/none"),
         directory,

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from capsuled.merging import merged
+from effects.merging import merged
 
 
 async def said(*words: str, ends: list[str] | None = None, fails: bool = False) -> AsyncGenerator[str, None]:
