@@ -32,7 +32,8 @@ class Mount:
 
 def mounts(run: "Run") -> list[Mount]:
     """Those of a run."""
-    declared = _declared(run)
+    # The outer before the inner, which it would hide: what is written there would lie in the wrong one.
+    declared = sorted(_declared(run), key=lambda one: _depth(one.target))
     places = [one.target for one in declared]
     found = [one for one in _system(run) if not covered(one.target, places)]
     if run.read_only_root:
@@ -61,6 +62,10 @@ def directory_of(path: str) -> str:
 def covered(place: str, places: list[str]) -> bool:
     """Whether something declared is at or above a place: what is there is the operator's business then."""
     return any(place == one or place.startswith(one.rstrip("/") + "/") for one in places)
+
+
+def _depth(place: str) -> int:
+    return sum(map(bool, place.split("/")))
 
 
 def _declared(run: "Run") -> list[Mount]:

@@ -22,7 +22,8 @@ class OwnFile(msgspec.Struct, frozen=True):
 
 def mounts(run: RunSpec, own_files: Mapping[str, OwnFile]) -> list[dict[str, Any]]:
     """The mounts of `run`. `own_files` are by their places inside."""
-    wanted = [*_declared(run)]
+    # The outer before the inner, which it would hide: what is written there would lie in the wrong one.
+    wanted = sorted(_declared(run), key=lambda one: _depth(one["destination"]))
     places = tuple(one["destination"] for one in wanted)
     system = [one for one in _system(run) if not _covered(one["destination"], places)]
     if run.read_only_root:
@@ -36,7 +37,7 @@ def mounts(run: RunSpec, own_files: Mapping[str, OwnFile]) -> list[dict[str, Any
 
 
 def _declared(run: RunSpec) -> Iterable[dict[str, Any]]:
-    """What the manifest says, after all else, and in its order."""
+    """What the manifest says, of each kind in its order."""
     if run.host_mount:
         yield _mount(HOST_ROOT, "bind", "/", "rbind", "rslave", "rw")
     for path in run.host_bind_paths:
@@ -75,6 +76,10 @@ def _system(run: RunSpec) -> Iterable[dict[str, Any]]:
         yield _mount("/sys", "sysfs", "sysfs", *kernel)
     # Programs read here how much memory and how many processors they have.
     yield _mount("/sys/fs/cgroup", "cgroup", "cgroup", "relatime", *kernel)
+
+
+def _depth(place: str) -> int:
+    return sum(map(bool, place.split("/")))
 
 
 def _covered(place: str, places: tuple[str, ...]) -> bool:

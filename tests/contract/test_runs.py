@@ -17,7 +17,7 @@ from effects.errors import (
     MemoryTooLow,
 )
 from effects.runs.protocol import Resync, RunSpec
-from journal.specs import HostBind, Resources
+from journal.specs import HostBind, Resources, Tmpfs
 from projections.observations import ObservedRun
 from tests.contract.run_subjects import BOTH, EVERY, KERNELS, LIMIT, SERVE, Subject, ended, run_suite
 from tests.support.runtime import chunks, runtime
@@ -133,6 +133,18 @@ def test_who_is_not_root_listens_on_any_port_and_may_send_pings(subject: Any) ->
 
     async def suite(made: Subject) -> None:
         await made.driver.ensure_running(made.make("end", user="1000:1000", command=("sh", "-c", script)))
+        assert (await ended(made.driver)).exit_code == 7
+
+    run_suite(subject, suite)
+
+
+@KERNELS
+def test_what_is_mounted_below_another_place_is_seen_there_whatever_was_declared_first(subject: Any) -> None:
+    script = "set -- $(df -k /srv/inner | tail -n 1); [ $2 = 1024 ] && exit 7"
+    tmpfs = (Tmpfs("/srv/inner", 1 << 20), Tmpfs("/srv", 2 << 20))
+
+    async def suite(made: Subject) -> None:
+        await made.driver.ensure_running(made.make("end", tmpfs=tmpfs, command=("sh", "-c", script)))
         assert (await ended(made.driver)).exit_code == 7
 
     run_suite(subject, suite)

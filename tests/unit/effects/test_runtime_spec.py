@@ -11,7 +11,7 @@ from effects.containers.spec import Host, Surroundings, runtime_spec
 from effects.errors import EntrypointMissing
 from effects.runs.limits import Controllers
 from effects.runs.process import Identity, ImageConfig, arguments, stop_signal
-from effects.runs.protocol import RunSpec
+from effects.runs.protocol import MountedVolume, RunSpec
 from journal.specs import HostBind, Resources, Tmpfs, Ulimit
 from projections.linux import CAPABILITIES
 
@@ -230,6 +230,16 @@ def test_what_is_declared_comes_last_and_hides_what_the_runtime_would_put_there(
     assert found["/dev"] == ("/dev", ("rbind", "rprivate", "rw")) and found["/etc"][1][-1] == "ro"
     assert not {"/dev/pts", "/dev/shm", "/sys/fs/cgroup", "/etc/hosts"} & found.keys()
     assert [one["destination"] for one in spec["mounts"]][-3:] == ["/dev", "/sys", "/etc"]
+
+
+def test_the_outer_of_two_places_is_mounted_before_the_inner_of_whatever_kind_they_are() -> None:
+    spec = spec_of(
+        host_binds=(HostBind("/srv", "/data/media"), HostBind("/", "/all")),
+        volumes=(MountedVolume("/vol/a", "/data/media/new"), MountedVolume("/vol/b", "/data")),
+        tmpfs=(Tmpfs("/all/tmp"),),
+    )
+    declared = [one["destination"] for one in spec["mounts"]][-5:]
+    assert declared == ["/all", "/data", "/data/media", "/all/tmp", "/data/media/new"]
 
 
 def test_a_read_only_root_leaves_scratch_places_writable() -> None:

@@ -13,6 +13,12 @@ def test_what_is_declared_comes_after_all_else() -> None:
     assert (found[-1].source, found[-1].target, found[-1].flags) == ("/run/volumes/vol0", "/data", RDONLY)
 
 
+def test_the_outer_of_two_places_is_mounted_before_the_inner() -> None:
+    volumes = [{"serial": "vol0", "path": "/srv/data", "read_only": False}]
+    found = mounts(Run(described(mounts=volumes, tmpfs=[{"path": "/srv", "size_bytes": 0}])))
+    assert [one.target for one in found[-2:]] == ["/srv", "/srv/data"]
+
+
 def test_what_is_declared_covers_what_is_at_or_below_its_place() -> None:
     run = Run(described(tmpfs=[{"path": "/dev", "size_bytes": 0}, {"path": "/etc", "size_bytes": 4_096}]))
     targets = [one.target for one in mounts(run)]
