@@ -1,5 +1,7 @@
 """What containers can get on this machine, asked of the kernel and the runtime once."""
 
+import ctypes
+import errno
 import os
 import resource
 from pathlib import Path
@@ -20,9 +22,19 @@ _ACTIONS = Path("/proc/sys/kernel/seccomp/actions_avail")
 _NR_OPEN = Path("/proc/sys/fs/nr_open")
 _PID_MAX = Path("/proc/sys/kernel/pid_max")
 _ALL_GROUPS = 2**32 - 1
+_MOUNT_SETATTR = 442
+"""Its number on every architecture of ours."""
 
 
-def container_host(cgroup_parent: str, *, seccomp: bool = True) -> Host:
+class RuntimeLimits(msgspec.Struct, frozen=True):
+    """What runc and the kernel cannot do together. `unfiltered` says why system calls cannot be filtered, and is empty
+    when they can; `shallow`: of a tree of mounts they can make only the uppermost read-only."""
+
+    unfiltered: str = ""
+    shallow: bool = False
+
+
+def container_host(cgroup_parent: str, limits: RuntimeLimits = RuntimeLimits()) -> Host:
     """What containers may get at most: a limit or capability that this process lacks cannot be given on."""
     bounding = next(
         int(line.split()[1], 16)
@@ -35,9 +47,10 @@ def container_host(cgroup_parent: str, *, seccomp: bool = True) -> Host:
         capabilities=tuple(name for number, name in enumerate(CAPABILITIES) if bounding >> number & 1),
         nofile_hard=NOFILE if hard == resource.RLIM_INFINITY else hard,
         architecture=os.uname().machine,
-        seccomp=seccomp,
+        seccomp=not limits.unfiltered,
         controllers=_controllers(),
         network_settings=network_settings(_SYSCTL, _group_map()),
+        deep_read_only=not limits.shallow,
     )
 
 
@@ -98,16 +111,26 @@ class _Linux(msgspec.Struct, frozen=True):
     seccomp: _Seccomp = _Seccomp()
 
 
-class _Features(msgspec.Struct, frozen=True):
+class _Features(msgspec.Struct, frozen=True, rename="camel"):
     linux: _Linux = _Linux()
+    mount_options: tuple[str, ...] = ()
 
 
-async def without_seccomp() -> str:
-    """Why system calls cannot be filtered here; empty when they can."""
-    if "errno" not in (_ACTIONS.read_text().split() if _ACTIONS.exists() else ()):
-        return "this kernel cannot filter system calls (CONFIG_SECCOMP_FILTER)"
+async def runtime_limits() -> RuntimeLimits:
+    """Source: `runc features`, which tells of them since 1.1, as old as its recursive mount options."""
     try:
         features = msgspec.json.decode(await run("runc", "features"), type=_Features)
     except (CommandFailed, OSError, msgspec.MsgspecError):
-        return ""  # a runtime older than the question: it has the filters, or says at a start that it has not
-    return "" if features.linux.seccomp.enabled else "runc was built without seccomp"
+        # A runtime older than the question: it has the filters, or says at a start that it has not.
+        features = _Features(_Linux(_Seccomp(enabled=True)))
+    unfiltered = "" if features.linux.seccomp.enabled else "runc was built without seccomp"
+    if "errno" not in (_ACTIONS.read_text().split() if _ACTIONS.exists() else ()):
+        unfiltered = "this kernel cannot filter system calls (CONFIG_SECCOMP_FILTER)"
+    return RuntimeLimits(unfiltered, "rro" not in features.mount_options or not _changes_trees_of_mounts())
+
+
+def _changes_trees_of_mounts() -> bool:
+    """Whether the kernel has mount_setattr(2), as it does since 5.12: it finds fault with what it is asked here."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall(_MOUNT_SETATTR, -1, b"", 0, None, 0)
+    return ctypes.get_errno() == errno.EINVAL

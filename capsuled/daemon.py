@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from capsuled import believed, journal_room
-from capsuled.abilities import abilities, container_host, without_seccomp
+from capsuled.abilities import RuntimeLimits, abilities, container_host, runtime_limits
 from capsuled.acting import act
 from capsuled.believed import host_believed_ns, host_time, or_last
 from capsuled.boot.ground import Ground
@@ -109,7 +109,7 @@ async def run(
         system.notes += filter(None, (settled.said,))
     runtime = partial(keep_containerd, paths, log_file.with_name("containerd.log"), core_limit=settings.core_limit)
     background = asyncio.ensure_future(runtime() if settled.starts else asyncio.sleep(0))
-    filters = asyncio.ensure_future(without_seccomp())
+    limits = asyncio.ensure_future(runtime_limits())
     again = False
 
     def begin_anew() -> None:
@@ -129,15 +129,15 @@ async def run(
             memory.believed_ns = system.believed_ns
         clock = SystemClock(memory.machine.at, memory.believed_ns)
         await _serve(
-            layout, settings, log_file, stopping, clock, identity, memory, certificate, system, filters, begin_anew
+            layout, settings, log_file, stopping, clock, identity, memory, certificate, system, limits, begin_anew
         )
         return again
     except ExceptionGroup as several:
         raise _decisive(several) from several
     finally:
         background.cancel()
-        filters.cancel()
-        await asyncio.gather(background, filters, return_exceptions=True)
+        limits.cancel()
+        await asyncio.gather(background, limits, return_exceptions=True)
 
 
 async def _serve(
@@ -150,7 +150,7 @@ async def _serve(
     memory: Memory,
     certificate: Certificate,
     system: System | None,
-    filters: Awaitable[str],
+    limits: Awaitable[RuntimeLimits],
     begin_anew: Callable[[], None],
 ) -> None:
     journal = memory.journal
@@ -159,8 +159,8 @@ async def _serve(
     able = capabilities() | (frozenset() if microvms.lacks else {"microvm"})
     engine = Engine(journal or ClosedLog(memory.why), memory.machine, clock, able, args_key)
     with stage_of(system, "abilities"):
-        unfiltered = await filters
-    host = container_host(cgroup_parent(identity), seccomp=not unfiltered)
+        lacking = await limits
+    host = container_host(cgroup_parent(identity), lacking)
     vault = Vault(layout.sealed, identity.machine_key, identity.naming_key)
     registry = HttpRegistry(RegistryAccess(engine, vault))
     network = linux_network(layout, settings, identity)
@@ -179,8 +179,8 @@ async def _serve(
     else:
         system.introduce(about)
         fitted = _fitted(system, engine, memory, clock, about)
-    if unfiltered:
-        about.warn(f"{unfiltered}: containers run without a seccomp profile")
+    if lacking.unfiltered:
+        about.warn(f"{lacking.unfiltered}: containers run without a seccomp profile")
     execs = ExecStreams(engine, drivers.executor, settings.commands)
     names = NameServer(engine, drivers.network.subnet, drivers.network.nameserver)
     about.ask(names.warnings)

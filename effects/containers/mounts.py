@@ -20,12 +20,13 @@ class OwnFile(msgspec.Struct, frozen=True):
     read_only: bool = False
 
 
-def mounts(run: RunSpec, own_files: Mapping[str, OwnFile]) -> list[dict[str, Any]]:
-    """The mounts of `run`. `own_files` are by their places inside."""
+def mounts(run: RunSpec, own_files: Mapping[str, OwnFile], deep_read_only: bool) -> list[dict[str, Any]]:
+    """The mounts of `run`. `own_files` are by their places inside. `deep_read_only`: the machine can make what is
+    mounted below a place read-only with it."""
     # The outer before the inner, which it would hide: what is written there would lie in the wrong one.
-    wanted = sorted(_declared(run), key=lambda one: _depth(one["destination"]))
+    wanted = sorted(_declared(run, deep_read_only), key=lambda one: _depth(one["destination"]))
     places = tuple(one["destination"] for one in wanted)
-    system = [one for one in _system(run) if not _covered(one["destination"], places)]
+    system = [one for one in _system(run, deep_read_only) if not _covered(one["destination"], places)]
     if run.read_only_root:
         system += [_tmpfs(place, 0) for place in _SCRATCH if not _covered(place, places)]
     files = [
@@ -36,14 +37,17 @@ def mounts(run: RunSpec, own_files: Mapping[str, OwnFile]) -> list[dict[str, Any
     return [*system, *files, *wanted]
 
 
-def _declared(run: RunSpec) -> Iterable[dict[str, Any]]:
+def _declared(run: RunSpec, deep: bool) -> Iterable[dict[str, Any]]:
     """What the manifest says, of each kind in its order."""
     if run.host_mount:
         yield _mount(HOST_ROOT, "bind", "/", "rbind", "rslave", "rw")
     for path in run.host_bind_paths:
         yield _bind(path, path, "rw")
     for bind in run.host_binds:
-        yield _bind(bind.source, bind.mount_path, "ro" if bind.read_only else "rw")
+        if bind.read_only:
+            yield _mount(bind.mount_path, "bind", bind.source, *_below(deep), "rprivate", "ro")
+        else:
+            yield _bind(bind.source, bind.mount_path, "rw")
     for volume in run.volumes:
         # Not recursive: what is mounted below a volume on the machine is none of the workload's.
         yield _mount(volume.target, "bind", volume.source, "bind", "rprivate", "ro" if volume.read_only else "rw")
@@ -54,7 +58,7 @@ def _declared(run: RunSpec) -> Iterable[dict[str, Any]]:
         yield _mount(directory.target, "bind", directory.source, *options)
 
 
-def _system(run: RunSpec) -> Iterable[dict[str, Any]]:
+def _system(run: RunSpec, deep: bool) -> Iterable[dict[str, Any]]:
     access = "rw" if run.privileged else "ro"
     kernel = ("nosuid", "noexec", "nodev", access)
     yield _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev")
@@ -71,11 +75,18 @@ def _system(run: RunSpec) -> Iterable[dict[str, Any]]:
     yield _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev")
     if run.network == "host":
         # Without a network namespace of its own, a container may not mount sysfs: it gets the machine's.
-        yield _mount("/sys", "none", "/sys", "rbind", *kernel)
+        below = ("rbind",) if run.privileged else _below(deep)
+        yield _mount("/sys", "none", "/sys", *below, *kernel)
     else:
         yield _mount("/sys", "sysfs", "sysfs", *kernel)
     # Programs read here how much memory and how many processors they have.
     yield _mount("/sys/fs/cgroup", "cgroup", "cgroup", "relatime", *kernel)
+
+
+def _below(deep: bool) -> tuple[str, ...]:
+    """What a bind that is `ro` does with what is mounted below its source: `ro` alone is of the uppermost only, and
+    whoever may write there writes on the machine. Where that is all that the machine can, the rest is not seen."""
+    return ("rbind", "rro") if deep else ("bind",)
 
 
 def _depth(place: str) -> int:

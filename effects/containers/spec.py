@@ -28,7 +28,8 @@ class Host(msgspec.Struct, frozen=True):
     """What this machine adds: the cgroup below which runs live, every capability it has, and its own file limit.
 
     `architecture` is as uname names it. Without `seccomp` there are no filters: the kernel or the runtime has none.
-    `network_settings` are those of NETWORK_SETTINGS that its kernel takes.
+    `network_settings` are those of NETWORK_SETTINGS that its kernel takes. `deep_read_only`: its kernel and its runtime
+    can make a whole tree of mounts read-only.
     """
 
     cgroup_parent: str
@@ -38,6 +39,7 @@ class Host(msgspec.Struct, frozen=True):
     seccomp: bool = True
     controllers: Controllers = Controllers()
     network_settings: tuple[str, ...] = tuple(NETWORK_SETTINGS)
+    deep_read_only: bool = True
 
     def cgroup_of(self, container_id: str) -> str:
         """The path of a container's cgroup, from the root of each hierarchy."""
@@ -75,7 +77,7 @@ def runtime_spec(
             "oomScoreAdj": 0,  # the shim's, which is spared, would be inherited
         },
         "root": {"path": "rootfs", "readonly": run.read_only_root},
-        "mounts": mounts(run, surroundings.own_files),
+        "mounts": mounts(run, surroundings.own_files, host.deep_read_only),
         "linux": {
             "cgroupsPath": host.cgroup_of(container_id),
             "namespaces": _namespaces(run),

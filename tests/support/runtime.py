@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
-from capsuled.abilities import container_host
+from capsuled.abilities import RuntimeLimits, container_host
 from capsuled.host import remove_cgroups
 from capsuled.processes import beside
 from capsuled.runtime import keep_containerd
@@ -37,7 +37,7 @@ async def _at_once(seconds: float) -> None:
 class Runtime:
     """containerd, and the drivers on it."""
 
-    def __init__(self, directory: Path, run: Path) -> None:
+    def __init__(self, directory: Path, run: Path, limits: RuntimeLimits = RuntimeLimits()) -> None:
         self.directory = directory
         self.run = run
         self.paths = paths_under(directory / "containerd", run)
@@ -50,7 +50,7 @@ class Runtime:
         self.containers = ContainerdDriver(
             self.connection,
             self.images.unpacker,
-            container_host(self.cgroup),
+            container_host(self.cgroup, limits),
             self.logs,
             directory / "containers",
             run / "runc",
@@ -110,8 +110,9 @@ def containerd_pid(config: Path) -> int:
 
 
 @asynccontextmanager
-async def runtime(disk_bytes: int = 0) -> AsyncIterator[Runtime]:
-    """A runtime for one test; with `disk_bytes` on a file system of its own of that size."""
+async def runtime(disk_bytes: int = 0, limits: RuntimeLimits = RuntimeLimits()) -> AsyncIterator[Runtime]:
+    """A runtime for one test, with these `limits` if it can do more; with `disk_bytes` on a file system of its own of
+    that size."""
     with ExitStack() as stack:
         directory = Path(tempfile.mkdtemp(prefix="capsule-test-"))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
@@ -119,7 +120,7 @@ async def runtime(disk_bytes: int = 0) -> AsyncIterator[Runtime]:
         stack.callback(shutil.rmtree, run, ignore_errors=True)
         for place in (directory, run):
             stack.callback(unmount_below, place)
-        made = Runtime(directory, run)
+        made = Runtime(directory, run, limits)
         stack.callback(unmount_memory, made.paths.memory)
         if disk_bytes:
             _mount(directory, disk_bytes)

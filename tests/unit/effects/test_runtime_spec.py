@@ -232,6 +232,17 @@ def test_what_is_declared_comes_last_and_hides_what_the_runtime_would_put_there(
     assert [one["destination"] for one in spec["mounts"]][-3:] == ["/dev", "/sys", "/etc"]
 
 
+def test_what_is_read_only_is_so_in_all_that_is_mounted_below_it_or_that_is_not_seen() -> None:
+    binds = (HostBind("/", "/all", True),)
+    found = mounted(spec_of(network="host", host_binds=binds))
+    assert found["/all"][1] == ("rbind", "rro", "rprivate", "ro")
+    assert found["/sys"][1] == ("rbind", "rro", "nosuid", "noexec", "nodev", "ro")
+    assert mounted(spec_of(network="host", privileged=True))["/sys"][1] == ("rbind", "nosuid", "noexec", "nodev", "rw")
+    older = mounted(spec_of(host=replace(HOST, deep_read_only=False), network="host", host_binds=binds))
+    assert older["/all"][1] == ("bind", "rprivate", "ro")
+    assert older["/sys"][1] == ("bind", "nosuid", "noexec", "nodev", "ro")
+
+
 def test_the_outer_of_two_places_is_mounted_before_the_inner_of_whatever_kind_they_are() -> None:
     spec = spec_of(
         host_binds=(HostBind("/srv", "/data/media"), HostBind("/", "/all")),
