@@ -174,7 +174,7 @@ async def _end(layout: Layout, settings: Settings, identity: Identity, log_file:
                 )
             except TimeoutError:
                 log.error("containerd does not start: what runs is ended without it")
-                directly = await _end_directly(layout, graces)
+                directly = await _end_directly(layout, workloads, graces)
         ended = await end_all(drivers, workloads, graces)
         return ended.beside(directly)
     finally:
@@ -203,9 +203,8 @@ async def end_all(drivers: RunDrivers, workloads: Mapping[str, Workload], graces
             unseen = f"a {KINDS[kind]}"
             log.error("which %ss run cannot be seen, and none of them is ended: %s", KINDS[kind], error.message)
     # Who uses another ends before it, while it can still answer.
-    needs = {name: workload.depends_on for name, workload in workloads.items()}
     withstood: set[RunKey] = set()
-    for turn in ending_turns(needs, dict.fromkeys(one.name for _, one in runs)):
+    for turn in ending_turns(_needs(workloads), dict.fromkeys(one.name for _, one in runs)):
         ours = [(driver, one) for driver, one in runs if one.name in turn]
         ends = (driver.stop(one.name, one.uid, one.run, graces.of(one.name)) for driver, one in ours)
         withstood |= await _failed("ended", [one for _, one in ours], ends)
@@ -214,6 +213,10 @@ async def end_all(drivers: RunDrivers, workloads: Mapping[str, Workload], graces
     lived = [one for _, one in runs if one.alive]
     left = [one for one in lived if _key(one) in withstood]
     return Ended(len(lived) - len(left), left[0].name if left else unseen)
+
+
+def _needs(workloads: Mapping[str, Workload]) -> Mapping[str, Sequence[str]]:
+    return {name: workload.depends_on for name, workload in workloads.items()}
 
 
 async def _failed(what: str, runs: Sequence[ObservedRun], work: Iterable[Awaitable[object]]) -> set[RunKey]:
@@ -251,8 +254,8 @@ async def _remembered(layout: Layout) -> Mapping[str, Workload]:
     return machine.workloads
 
 
-async def _end_directly(layout: Layout, graces: Graces) -> Ends:
-    ended = await LastResort(layout.runc).stop_all(graces.of)
+async def _end_directly(layout: Layout, workloads: Mapping[str, Workload], graces: Graces) -> Ends:
+    ended = await LastResort(layout.runc).stop_all(graces.of, _needs(workloads))
     for place in (layout.run / "state").glob(f"{TASKS}/*/*/rootfs"):
         if place.is_mount():
             try:

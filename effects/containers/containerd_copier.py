@@ -72,7 +72,7 @@ class ContainerdCopier:
         found = first_process(self._runc / names.container_id(place.name, place.uid, place.run))
         if found is None:
             raise NotRunning(f"{place.name} has just ended: `capsulectl get {place.name}` tells how")
-        return found[0]
+        return found.process
 
     async def _layer(self, way: str, place: CopyPlace) -> Request:
         """How the writable layer is mounted that a workload which does not run has."""

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -19,11 +19,13 @@ from effects.containerd.connection import NAMESPACE
 from effects.containers.first_process import first_process
 from effects.errors import StartFailed
 from effects.runs.names import stem_of
+from projections.ending import ending_turns
 
 log = logging.getLogger(__name__)
 
 KILL_WAIT_S = 10.0
 """For a process that was killed to be gone; one that hangs in the kernel holds up nobody else's end for longer."""
+_NOTHING: Mapping[str, Collection[str]] = {}
 
 
 class Ends(msgspec.Struct, frozen=True):
@@ -51,12 +53,16 @@ class LastResort:
             raise StartFailed("the process does not end although it was killed: it may hang in the kernel")
         return ends.count
 
-    async def stop_all(self, grace_ms: Callable[[str], int]) -> Ends:
+    async def stop_all(self, grace_ms: Callable[[str], int], needs: Mapping[str, Collection[str]] = _NOTHING) -> Ends:
         """End everything, and the shims that watched over it. `grace_ms` says how long each may take, by what the
-        workload's identifiers begin with."""
+        workload's identifiers begin with; `needs` which workloads each depends on: who uses another ends before it."""
+        ended: dict[Path, bool | None] = {}
         found = self._found()
-        ended = await asyncio.gather(*(self._end(one, grace_ms(_stem(one)), with_shim=True) for one in found))
-        return _counted(dict(zip(found, ended, strict=True)))
+        for turn in ending_turns(_by_stem(needs), dict.fromkeys(map(_stem, found))):
+            ours = [one for one in found if _stem(one) in turn]
+            ends = await asyncio.gather(*(self._end(one, grace_ms(_stem(one)), with_shim=True) for one in ours))
+            ended.update(zip(ours, ends, strict=True))
+        return _counted(ended)
 
     def _found(self) -> tuple[Path, ...]:
         return tuple(self._directory.iterdir()) if self._directory.is_dir() else ()
@@ -66,11 +72,11 @@ class LastResort:
         found = first_process(directory)
         if found is None:
             return None
-        process, pid = found
+        process, pid, asking = found
         try:
             shim = int(stat_field(pid, PARENT)) if with_shim else 0
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(process, signal.SIGTERM)
+                signal.pidfd_send_signal(process, asking)
                 if not await _gone(process, grace_ms / 1000):
                     signal.pidfd_send_signal(process, signal.SIGKILL)
                     if not await _gone(process, KILL_WAIT_S):
@@ -87,6 +93,14 @@ class LastResort:
 def _stem(directory: Path) -> str:
     """What the identifiers of the workload begin with whose run has this directory."""
     return directory.name.rpartition(".")[0].rpartition(".")[0]
+
+
+def _by_stem(needs: Mapping[str, Collection[str]]) -> Mapping[str, Collection[str]]:
+    found: dict[str, set[str]] = {}
+    for name, others in needs.items():
+        # Long names may share what their identifiers begin with, and none waits for itself.
+        found.setdefault(stem_of(name), set()).update({*map(stem_of, others)} - {stem_of(name)})
+    return found
 
 
 def _counted(ended: Mapping[Path, bool | None]) -> Ends:

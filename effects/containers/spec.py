@@ -12,6 +12,7 @@ from effects.containers.mounts import OwnFile, mounts
 from effects.containers.seccomp import profile
 from effects.runs.exec_protocol import ExecRequest
 from effects.runs.limits import NOFILE, Controllers, resources, rlimits
+from effects.runs.names import STOP_SIGNAL
 from effects.runs.privileges import (
     MASKED,
     NETWORK_SETTINGS,
@@ -20,7 +21,7 @@ from effects.runs.privileges import (
     device_rules,
     held,
 )
-from effects.runs.process import Identity, ImageConfig, arguments, environment, hostname
+from effects.runs.process import Identity, ImageConfig, arguments, environment, hostname, stop_signal
 from effects.runs.protocol import RunSpec
 
 
@@ -77,6 +78,8 @@ def runtime_spec(
             "oomScoreAdj": 0,  # the shim's, which is spared, would be inherited
         },
         "root": {"path": "rootfs", "readonly": run.read_only_root},
+        # runc keeps it with what runs: whoever ends that without containerd knows how to ask.
+        "annotations": {STOP_SIGNAL: str(stop_signal(run, image))},
         "mounts": mounts(run, surroundings.own_files, host.deep_read_only),
         "linux": {
             "cgroupsPath": host.cgroup_of(container_id),

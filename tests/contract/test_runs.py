@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from effects.containers.last_resort import LastResort
 from effects.errors import (
     BadUser,
     BadWorkingDir,
@@ -286,5 +287,24 @@ def test_containers_outlive_containerd_and_no_exit_is_lost() -> None:
             assert resyncs >= 1
             assert seen["job"].exit_code == 9
             assert seen["web"] == alive
+
+    asyncio.run(main())
+
+
+@pytest.mark.real
+def test_whoever_ends_a_container_without_containerd_asks_it_as_containerd_would() -> None:
+    """Of another shape in another runc, nothing would be known of its signal."""
+    script = "trap 'exit 9' USR1; trap '' TERM; echo ready; while :; do sleep 1 & wait $!; done"
+
+    async def main() -> None:
+        async with asyncio.timeout(60), runtime() as made:
+            content = archive("demo:1", config={"StopSignal": "SIGUSR1"})
+            (image,) = await made.images.import_archive(chunks(content))
+            run = RunSpec("web", 7, 7, 1, image.platform_digest, command=("sh", "-c", script))
+            await made.containers.ensure_running(run)
+            log = made.containers.log_files("web", 7, 1)[0]
+            await until(lambda: log.exists() and log.read_text() == "ready\n")
+            assert await LastResort(made.run / "runc").stop("web", 7, grace_ms=10_000) == 1
+            assert (await ended(made.containers)).exit_code == 9
 
     asyncio.run(main())

@@ -29,10 +29,11 @@ def began(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[TICKS])
 
 
-def container(root: Path, cid: str, pid: int, start: int) -> None:
+def container(root: Path, cid: str, pid: int, start: int, *labels: str) -> None:
     directory = root / "capsule" / cid
     directory.mkdir(parents=True)
-    (directory / "state.json").write_text(json.dumps({"init_process_pid": pid, "init_process_start": start, "id": cid}))
+    state = {"init_process_pid": pid, "init_process_start": start, "id": cid, "config": {"labels": labels}}
+    (directory / "state.json").write_text(json.dumps(state))
 
 
 def stop(root: Path, name: str, uid: int = 0, grace_ms: int = 5_000) -> int:
@@ -60,6 +61,29 @@ def test_one_that_does_not_listen_is_killed_after_the_grace(tmp_path: Path) -> N
         container(tmp_path, "web.7.3", stubborn.pid, began(stubborn.pid))
         assert stop(tmp_path, "web", grace_ms=50) == 1
         assert stubborn.wait() == -9
+
+
+def test_it_is_asked_with_its_own_signal(tmp_path: Path, process: "subprocess.Popen[bytes]") -> None:
+    container(tmp_path, "web.7.3", process.pid, began(process.pid), "bundle=/b", "capsule.stop-signal=10")
+    assert stop(tmp_path, "web") == 1
+    assert process.wait() == -signal.SIGUSR1
+
+
+def test_who_uses_another_ends_before_it(tmp_path: Path, process: "subprocess.Popen[bytes]") -> None:
+    script = "trap 'sleep 0.2; exit' TERM; echo ready; while :; do sleep 0.01; done"
+    with running(["sh", "-c", script], stdout=subprocess.PIPE) as user:
+        assert user.stdout is not None and user.stdout.readline() == b"ready\n"
+        container(tmp_path, "db.7.3", process.pid, began(process.pid))
+        container(tmp_path, f"{'a' * 40}.8.3", user.pid, began(user.pid))
+        alive: dict[str, list[bool]] = {}
+
+        def grace_ms(stem: str) -> int:
+            alive[stem] = [one.poll() is None for one in (user, process)]
+            return 5_000
+
+        needs = {"a" * 40 + "1": ("db",), "a" * 40 + "2": ("a" * 40 + "1",)}
+        assert asyncio.run(LastResort(tmp_path).stop_all(grace_ms, needs)) == Ends(2)
+        assert alive == {"a" * 40: [True, True], "db": [False, True]}
 
 
 def test_a_long_name_alone_does_not_say_whose_runs_are_meant(
