@@ -7,6 +7,7 @@ task whose start was cut is checked against runc's own files (birth.py).
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,8 @@ class ContainerdDriver:
         directories = layer_directories((mount.type, mount.source, tuple(mount.options)) for mount in mounts)
         identity = resolve(run.user or rootfs.config.user, directories)
         await settled(run, directories, identity)
-        around = Surroundings(self._files.write(run), tuple(machine_devices()) if run.privileged else ())
+        devices = tuple(machine_devices()) if run.privileged else ()
+        around = Surroundings(self._files.write(run), devices, socket.gethostname())
         spec = runtime_spec(run, rootfs.config, identity, self._host, cid, around)
         stdout, stderr = self.log_files(run.name, run.uid, run.run)
         await self._records.write(run, cid, key, without_environment(spec), stop_signal(run, rootfs.config))

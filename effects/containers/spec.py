@@ -48,10 +48,12 @@ class Host(msgspec.Struct, frozen=True):
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What a run finds on the machine: its own files by their places inside, and, if privileged, the devices."""
+    """What a run finds on the machine: its own files by their places inside, if privileged the devices, and the
+    machine's name, which it has on network HOST."""
 
     own_files: dict[str, OwnFile] = {}
     devices: tuple[dict[str, Any], ...] = ()
+    hostname: str = "localhost"
 
 
 def runtime_spec(
@@ -64,13 +66,14 @@ def runtime_spec(
 ) -> dict[str, Any]:
     """The spec as plain data, ready for JSON."""
     bounding = held(run, host.capabilities)
+    called = surroundings.hostname if run.network == "host" else hostname(run)
     spec: dict[str, Any] = {
         "ociVersion": "1.0.2",
         "process": {
             "terminal": False,
             "user": _user(identity),
             "args": list(arguments(run, image)),
-            "env": environment(run, image),
+            "env": environment(run, image, called),
             "cwd": run.working_dir or image.working_dir or "/",
             "capabilities": capability_sets(bounding, run.cap_add, identity.uid == 0),
             "rlimits": rlimits(run, host.nofile_hard),
@@ -96,7 +99,7 @@ def runtime_spec(
         if filters is not None:
             spec["linux"]["seccomp"] = filters
     if run.network != "host":
-        spec["hostname"] = hostname(run)
+        spec["hostname"] = called
         spec["linux"]["sysctl"] = {name: NETWORK_SETTINGS[name] for name in host.network_settings}
     return spec
 

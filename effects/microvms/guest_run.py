@@ -47,7 +47,7 @@ def _said(run: RunSpec, image: ImageConfig, identity: Identity, around: Surround
         "uid": run.uid,
         "run": run.run,
         "argv": list(arguments(run, image)),
-        "env": environment(run, image),
+        "env": environment(run, image, hostname(run)),
         "cwd": run.working_dir or image.working_dir or "/",
         "user": {"uid": identity.uid, "gid": identity.gid, "groups": list(identity.groups)},
         "hostname": hostname(run),

@@ -40,9 +40,9 @@ def arguments(run: RunSpec, image: ImageConfig) -> tuple[str, ...]:
     return argv
 
 
-def environment(run: RunSpec, image: ImageConfig) -> list[str]:
-    """NAME=value lines: the image's, then the declared ones over them."""
-    merged = dict(line.partition("=")[::2] for line in (DEFAULT_PATH, f"HOSTNAME={hostname(run)}", *image.env))
+def environment(run: RunSpec, image: ImageConfig, called: str) -> list[str]:
+    """NAME=value lines: the image's, then the declared ones over them. `called` is its host's name."""
+    merged = dict(line.partition("=")[::2] for line in (DEFAULT_PATH, f"HOSTNAME={called}", *image.env))
     merged.update(run.env)
     return [f"{name}={value}" for name, value in merged.items()]
 

@@ -20,7 +20,7 @@ from effects.errors import (
 from effects.runs.protocol import Resync, RunSpec
 from journal.specs import HostBind, Resources, Tmpfs
 from projections.observations import ObservedRun
-from tests.contract.run_subjects import BOTH, EVERY, KERNELS, LIMIT, SERVE, Subject, ended, run_suite
+from tests.contract.run_subjects import BOTH, EVERY, KERNELS, LIMIT, SERVE, Subject, ended, real, run_suite
 from tests.support.runtime import chunks, runtime
 from tests.support.until import until
 from tools.demo_image import archive
@@ -149,6 +149,16 @@ def test_what_is_mounted_below_another_place_is_seen_there_whatever_was_declared
         assert (await ended(made.driver)).exit_code == 7
 
     run_suite(subject, suite)
+
+
+@pytest.mark.real
+def test_on_the_machines_network_its_name_is_in_the_environment_too() -> None:
+    async def suite(made: Subject) -> None:
+        command = ("sh", "-c", "[ $HOSTNAME = $(hostname) ] && exit 7")
+        await made.driver.ensure_running(made.make("end", network="host", command=command))
+        assert (await ended(made.driver)).exit_code == 7
+
+    run_suite(real, suite)
 
 
 @EVERY

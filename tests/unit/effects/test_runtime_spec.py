@@ -22,7 +22,9 @@ FILES = {"/etc/hosts": OwnFile("/state/hosts"), "/etc/resolv.conf": OwnFile("/et
 
 def spec_of(user: int = 0, host: Host = HOST, devices: tuple[dict[str, Any], ...] = (), **fields: Any) -> Any:
     run = replace(RUN, **fields)
-    return runtime_spec(run, ImageConfig(), Identity(user, user), host, "web.7.1", Surroundings(FILES, devices))
+    return runtime_spec(
+        run, ImageConfig(), Identity(user, user), host, "web.7.1", Surroundings(FILES, devices, "capsule")
+    )
 
 
 def mounted(spec: Any) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -221,6 +223,7 @@ def test_in_a_network_of_its_own_everybody_may_listen_on_any_port_and_send_pings
 def test_on_network_host_the_machines_name_and_network_are_its_own() -> None:
     spec = spec_of(network="host")
     assert "hostname" not in spec and mounted(spec)["/sys"][0] == "/sys"
+    assert "HOSTNAME=capsule" in spec["process"]["env"]
     assert not {"network", "uts"} & {one["type"] for one in spec["linux"]["namespaces"]}
 
 
