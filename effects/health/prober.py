@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 LAST_WORDS_S = 0.1
 """What it wrote last still counts. A command that has ended may have left its output to somebody who keeps it open."""
 _OK = range(200, 400)
+_HEADERS = {"user-agent": "capsule", "accept": "*/*", "connection": "close"}
 
 
 class MachineProber:
@@ -72,12 +73,14 @@ class MachineProber:
         import httpx
 
         url = f"http://{target.address}:{target.check.port}{target.check.path}"
+        request = httpx.Request("GET", url, headers=_HEADERS)
         try:
-            async with (
-                httpx.AsyncClient(timeout=None, trust_env=False, verify=False) as client,
-                client.stream("GET", url, headers={"user-agent": "capsule", "connection": "close"}) as answer,
-            ):
+            # Without a client around it: a client reads where an answer leads to, followed or not, and takes one that
+            # leads nowhere for none.
+            async with httpx.AsyncHTTPTransport(verify=False) as transport:
+                answer = await transport.handle_async_request(request)
                 code = answer.status_code
+                await answer.aclose()
         except httpx.ConnectError:
             return Finding(Failure.NO_CONNECTION)
         except httpx.HTTPError:

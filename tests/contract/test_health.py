@@ -218,6 +218,16 @@ def test_a_request_is_judged_by_its_status_and_its_body_is_not_read(status: str,
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("location", ["https://nas.home:port/login", "/a\tb", "http://-\u00fc_.home/login"])
+def test_where_an_answer_leads_to_is_not_looked_at(location: str) -> None:
+    async def main() -> None:
+        answer = f"HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n".encode()
+        async with asyncio.timeout(20), serving(answer) as port:
+            assert await PROBER.look(at("http", port)) == Finding()
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("answer", "failure"),
     [
