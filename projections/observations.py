@@ -18,6 +18,8 @@ Observation = WorkloadStarted | WorkloadExited | WorkloadOomKilled | WorkloadLos
 
 
 _KILLED = 137
+_EACH_KILL = 16
+"""So many kills for want of memory are told one by one; after them only what is twice what was told before."""
 
 
 RunStatus = Literal["created", "running", "stopped"]
@@ -123,7 +125,10 @@ def _shall_go_on(workload: Workload, run: Run) -> bool:
 
 
 def _oom_kills(run: Run, seen: ObservedRun) -> tuple[WorkloadOomKilled, ...]:
-    if run.phase not in LIVE or seen.oom_kills <= run.oom_kills:
+    """Those that are news: a run may suffer for ever, many times a second, and each entry of the journal is for ever,
+    too. The end has the whole number."""
+    told = run.oom_kills
+    if run.phase not in LIVE or seen.oom_kills < (told + 1 if told < _EACH_KILL else 2 * told):
         return ()
     return (WorkloadOomKilled(seen.name, seen.uid, seen.run, seen.oom_kills, seen.memory_limit_bytes),)
 

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from effects.goals import CleanRun, StartRun
 from effects.planner import plan_workload
-from journal.events import DaemonStarted, EffectFailed, WorkloadExited, WorkloadLost
+from journal.events import DaemonStarted, EffectFailed, WorkloadExited, WorkloadLost, WorkloadOomKilled
 from journal.specs import RestartPolicy
 from projections.observations import ObservedRun, observe_all, observe_run
 from projections.state import Workload
@@ -173,6 +173,19 @@ def test_a_child_killed_for_want_of_memory_is_told_while_the_run_goes_on() -> No
     assert detail(story)[2] == "2 of its processes were killed: out of memory (limit 64 MiB)"
     story.tell(*observe_run(story.machine, replace(suffering, status="stopped", exit_code=1), story.boot, story.mono))
     assert detail(story)[2] == ("exited with code 1; 2 of its processes were killed: out of memory (limit 64 MiB)")
+
+
+def test_of_kills_without_end_each_is_told_up_to_the_sixteenth_then_twice_as_many_and_all_of_them_at_the_end() -> None:
+    story = started(RestartPolicy("never"))
+    story.run_starts("job")
+    for kills in range(1, 1_001):
+        suffering = seen(story["job"], status="running", oom_kills=kills)
+        story.tell(*observe_run(story.machine, suffering, story.boot, story.mono))
+    told = [event.kills for _, event in story.entries if isinstance(event, WorkloadOomKilled)]
+    assert told == [*range(1, 17), 32, 64, 128, 256, 512]
+    ended = seen(story["job"], status="stopped", exit_code=1, oom_kills=1_000)
+    story.tell(*observe_run(story.machine, ended, story.boot, story.mono))
+    assert story["job"].run is not None and story["job"].run.oom_kills == 1_000
 
 
 def test_what_can_never_be_executed_is_not_tried_again() -> None:
