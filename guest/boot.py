@@ -73,7 +73,8 @@ def prepare(run: Run, disks: dict[str, str]) -> None:
     for one in run.mounts:
         place = f"{VOLUMES}/{one['serial']}"
         os.makedirs(place)
-        _mount_ext4(disk(disks, one["serial"]), place, kernel.RDONLY if one["read_only"] else 0)
+        flags = kernel.NOSUID | kernel.NODEV | (kernel.RDONLY if one["read_only"] else 0)
+        _mount_ext4(disk(disks, one["serial"]), place, flags)
         if not one["read_only"]:
             new_volumes.settle(place, one["path"], (PAYLOAD,), run.user.uid, run.user.gid)
     _write_files(run)
@@ -108,8 +109,9 @@ def _mount_payload(path: str) -> None:
 
 
 def _mount_ext4(path: str, place: str, flags: int) -> None:
-    """What is freed there is given back to the machine's sparse file."""
-    kernel.mount("ext4", path, place, flags | kernel.NOATIME, "discard")
+    """What is freed there is given back to the machine's sparse file; and what has an error is written on by nobody, as
+    on the machine itself: by default ext4 goes on, over what it no longer knows."""
+    kernel.mount("ext4", path, place, flags | kernel.NOATIME, "discard,errors=remount-ro")
 
 
 def _write_files(run: Run) -> None:

@@ -69,8 +69,10 @@ def _depth(place: str) -> int:
 
 
 def _declared(run: "Run") -> list[Mount]:
+    # A change of flags is of all of them: what is read only there has no setuid and no devices all the same.
     volumes = [
-        Mount(TREE, f"{VOLUMES}/{one['serial']}", one["path"], RDONLY if one["read_only"] else 0) for one in run.mounts
+        Mount(TREE, f"{VOLUMES}/{one['serial']}", one["path"], NOSUID | NODEV | (RDONLY if one["read_only"] else 0))
+        for one in run.mounts
     ]
     scratch = [_tmpfs(one["path"], one["size_bytes"]) for one in run.tmpfs]
     secrets = [

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import struct
 from pathlib import Path
 
 from effects.command import Command, how_it_ended
@@ -22,6 +23,7 @@ was mounted like this is not looked for: to trim all of it here would hold the m
 before a start would last as long; it goes back once it was used and freed again."""
 _GROWTH = 64
 """resize2fs (1.47.0) grows what it made a thousand times as large at one go into a file system that no check mends."""
+_MAGIC_AND_STATE_BYTE, _MAGIC, _HAS_ERRORS = 1_024 + 0x38, 0xEF53, 2
 _NOT_KEPT = "Cannot allocate space for /lost+found"
 """A check of everything makes that directory first of all, and calls a file system whose numbers of files are all taken
 inconsistent for want of it. A workload has none in its volume (sandbox/new_volumes.py)."""
@@ -90,6 +92,19 @@ def growth(disk: Path, size_bytes: int) -> list[int]:
     while sizes[-1] < size_bytes:
         sizes.append(sizes[-1] * _GROWTH)
     return [*sizes[:-1], size_bytes]
+
+
+def remembers_an_error(disk: Path) -> bool:
+    """Whether the file system on it says that it met an error since it was checked: whoever has it mounted, a guest
+    say, has written that there, and writes nothing else since. What cannot be read says nothing. Blocks. Source: the
+    kernel's Documentation/filesystems/ext4/super.rst."""
+    try:
+        with disk.open("rb") as file:
+            file.seek(_MAGIC_AND_STATE_BYTE)
+            magic, state = struct.unpack("<HH", file.read(4))
+    except (OSError, struct.error):
+        return False
+    return magic == _MAGIC and bool(state & _HAS_ERRORS)
 
 
 def is_mounted_anywhere(device: Path) -> bool:

@@ -19,7 +19,7 @@ from effects.unbroken import taken
 from effects.volumes import files
 from effects.volumes.attached import Attached
 from effects.volumes.conditions import on_thread, translated
-from effects.volumes.ext4 import MOUNT_OPTIONS, check
+from effects.volumes.ext4 import MOUNT_OPTIONS, check, remembers_an_error
 from effects.volumes.guests import Guests, NoGuests
 from effects.volumes.mounts import mounted_volumes
 from journal.durable import sync_file
@@ -48,16 +48,19 @@ class Backing(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Which volumes are mounted, and whether each takes no writes any more; and which are attached."""
+    """Which volumes are mounted, and which attached; and whether each takes no writes any more."""
 
     mounted: dict[Key, bool]
-    attached: set[Key]
+    attached: dict[Key, bool]
 
     def volume(self, name: str, uid: int, size_bytes: int, used_bytes: int) -> SeenVolume:
         """One of these or another, as it is found."""
-        broken = self.mounted.get((name, uid))
-        in_use = broken is not None or (name, uid) in self.attached
-        return SeenVolume(name, uid, size_bytes, used_bytes, in_use, read_only=bool(broken))
+        in_use = (name, uid) in self.mounted or (name, uid) in self.attached
+        return SeenVolume(name, uid, size_bytes, used_bytes, in_use, read_only=self.broken(name, uid))
+
+    def broken(self, name: str, uid: int) -> bool:
+        """Whether it is used, and takes no writes any more."""
+        return self.mounted.get((name, uid), False) or self.attached.get((name, uid), False)
 
 
 class Uses:
@@ -79,7 +82,11 @@ class Uses:
 
     async def seen(self) -> Seen:
         """What is used at this moment. Raises DriverError."""
-        return await on_thread(lambda: Seen(mounted_volumes(self._directory), self._attached.all()))
+        return await on_thread(lambda: Seen(mounted_volumes(self._directory), self._seen_attached()))
+
+    def _seen_attached(self) -> dict[Key, bool]:
+        """A guest's mounts are its own. Its kernel writes on the disk that it met an error, and that counts here."""
+        return {key: remembers_an_error(self._backing.disk(*key)) for key in self._attached.all()}
 
     async def mounted(self) -> frozenset[Key]:
         """See the protocol."""
@@ -184,16 +191,18 @@ class Uses:
     async def use(self, name: str, uid: int) -> Literal["", "mounted", "attached"]:
         """How it is used by whoever has to hold still for a snapshot of it. Raises VolumeFailed where that cannot be:
         what is on the disk is half of something."""
-        broken = (await self.seen()).mounted.get((name, uid))
-        if broken:
+        seen = await self.seen()
+        if seen.broken(name, uid):
             raise VolumeFailed(
                 f"the file system of volume {name} went read only by an error: restart its workload first"
             )
-        if self._attached.has(name, uid):
+        if (name, uid) in seen.attached:
             return "attached"
-        if broken is None and await self.is_open(name, uid):
+        if (name, uid) in seen.mounted:
+            return "mounted"
+        if await self.is_open(name, uid):
             raise VolumeFailed(f"volume {name} was unmounted by another hand while it is in use: it cannot be frozen")
-        return "" if broken is None else "mounted"
+        return ""
 
     @asynccontextmanager
     async def still(self, name: str, uid: int) -> AsyncIterator[None]:

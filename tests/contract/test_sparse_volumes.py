@@ -24,7 +24,18 @@ from effects.errors import (
 from effects.volumes import clone
 from effects.volumes.guests import NoGuests
 from effects.volumes.sparse_driver import SparseVolumes
-from tests.contract.volume_subjects import MIB, Answering, Subject, carry, run, small_disk, sparse, subject_in, tidy
+from tests.contract.volume_subjects import (
+    MIB,
+    Answering,
+    Subject,
+    carry,
+    debugfs,
+    run,
+    small_disk,
+    sparse,
+    subject_in,
+    tidy,
+)
 
 
 @pytest.mark.real
@@ -293,6 +304,25 @@ def test_a_mounted_volume_whose_file_is_gone_can_still_be_unmounted() -> None:
         assert await driver.observe() == () and await driver.mounted() == {("data", 7)}
         await driver.unmount("data", 7)
         assert await driver.mounted() == frozenset() and not os.path.ismount(path)
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_an_error_that_a_guest_met_is_shown_until_the_volume_is_checked() -> None:
+    async def suite(on: Subject) -> None:
+        driver = on.driver
+        await driver.make("data", 7, 64 * MIB)
+        path = await driver.attach("data", 7)
+        release = on.hold(path)
+        assert [(one.mounted, one.read_only) for one in await driver.observe()] == [(True, False)]
+        debugfs(path, "set_super_value state 2")
+        assert [(one.mounted, one.read_only) for one in await driver.observe()] == [(True, True)]
+        with pytest.raises(VolumeFailed, match="restart its workload first"):
+            await driver.snapshot("data", 7, 9)
+        release()
+        assert await driver.attach("data", 7) == path
+        assert [(one.mounted, one.read_only) for one in await driver.observe()] == [(True, False)]
 
     run(sparse, suite)
 

@@ -16,6 +16,7 @@ import pytest
 from capsule.guest.v1 import guest_pb2 as pb
 from capsule.guest.v1.guest_pb2_grpc import GuestServiceStub
 from effects.microvms.guest_clock import behind_ns
+from effects.volumes.ext4 import remembers_an_error
 from guest.service.servicer import LONG_CALLS
 from tests.support.guest_machine import BOOT_S, GuestMachine, ext4, guest_machine, payload_disk, squashed
 
@@ -372,6 +373,28 @@ def test_a_payload_that_ends_by_itself_says_how(tmp_path: Path, argv: list[str],
     ) as made:
         made.off()
         assert made.record() == record
+
+
+def test_a_volume_with_an_error_takes_no_writes_and_its_disk_says_so(tmp_path: Path, payload: Path) -> None:
+    volume = ext4(tmp_path / "vol0", "64M")
+    said = subprocess.run(["dumpe2fs", volume], check=True, capture_output=True, text=True).stdout
+    block = int(said.split("Block bitmap at ")[1].split()[0]) * int(said.split("Block size:")[1].split()[0])
+    with volume.open("r+b") as file:
+        file.seek(block)
+        file.write(bytes(512))  # not what its checksum is of, which is found when there is something to be written
+    mounts = [{"serial": "vol0", "path": "/data", "read_only": False}]
+    script = (
+        "grep ' /data ' /proc/mounts; echo 1 > /data/a; sync; while echo 2 > /data/b; do sleep 0.2; done; "
+        "echo refused; sleep 1000"
+    )
+    with guest_machine(
+        tmp_path, payload, (volume,), argv=["sh", "-c", script], env=["PATH=/bin"], mounts=mounts
+    ) as made:
+        made.until("stdout", "refused")
+        assert "/data ext4 rw,nosuid,nodev,noatime,discard,errors=remount-ro" in made.said("stdout")
+        assert remembers_an_error(volume)
+    assert subprocess.run(["e2fsck", "-p", volume], capture_output=True).returncode == 1
+    assert not remembers_an_error(volume), "once it is checked"
 
 
 def test_a_fault_is_a_line_on_the_serial_console_and_a_clean_end(tmp_path: Path, payload: Path) -> None:
