@@ -15,6 +15,7 @@ _BASE = "/base"
 PAYLOAD, LAYER, ROOT = "/run/payload", "/run/layer", "/run/root"
 _UPPER, _WORK = f"{LAYER}/upper", f"{LAYER}/work"
 STDOUT, STDERR, END, AGENT = "capsule.stdout", "capsule.stderr", "capsule.end", "capsule.agent"
+_REAL_TIME = "/sys/class/rtc/rtc0/since_epoch"
 _ASIDE = ".new"
 """Where a file is until it is whole: beside what has numbers for names, for among secrets it may be the name of one."""
 _SMALL = f"mode=700,size={SMALL_BYTES}"
@@ -65,7 +66,7 @@ def machine() -> tuple[Run, dict[str, str], dict[str, str]]:
 
 def prepare(run: Run, disks: dict[str, str]) -> None:
     """All that the payload finds: time, network, limits, file system, volumes, files, secrets. Raises OSError."""
-    time.clock_settime_ns(time.CLOCK_REALTIME, run.time_ns)
+    time.clock_settime_ns(time.CLOCK_REALTIME, wall_clock_ns(run.time_ns, devices.text(_REAL_TIME)))
     kernel.set_hostname(run.hostname)
     network.bring_up(run.network)
     cgroups.make(run.pids, run.memory_bytes)
@@ -78,6 +79,14 @@ def prepare(run: Run, disks: dict[str, str]) -> None:
         if not one["read_only"]:
             new_volumes.settle(place, one["path"], (PAYLOAD,), run.user.uid, run.user.gid)
     _write_files(run)
+
+
+def wall_clock_ns(told_ns: int, real_time_s: str) -> int:
+    """What time it is, by two clocks that can only be behind: what was told before the machine began, and the boot
+    since, which a translated processor that has to wait counts too short; and the machine's real-time clock, in whole
+    seconds, where there is one."""
+    booted_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return max(told_ns + booted_ns, int(real_time_s or 0) * 10**9)
 
 
 def disk(disks: dict[str, str], serial: str) -> str:

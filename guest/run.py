@@ -21,7 +21,7 @@ to the end of the sector, is blank.
     stop_signal          a number
     pids                 processes and threads, 0: no limit
     memory_bytes         what the payload may use, 0: what the agent leaves
-    time_ns              the wall clock
+    time_ns              the wall clock when this was written, before the machine began
 """
 
 import _json

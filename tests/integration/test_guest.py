@@ -375,6 +375,14 @@ def test_a_payload_that_ends_by_itself_says_how(tmp_path: Path, argv: list[str],
         assert made.record() == record
 
 
+def test_a_program_begins_with_the_machines_time_however_long_the_boot_took(tmp_path: Path, payload: Path) -> None:
+    began_s = int(time.time())
+    told_ns = (began_s - 86_400) * 10**9
+    with guest_machine(tmp_path, payload, argv=["date", "+%s"], env=["PATH=/bin"], time_ns=told_ns) as made:
+        made.off()
+        assert began_s <= int(made.said("stdout")) <= time.time()
+
+
 def test_a_volume_with_an_error_takes_no_writes_and_its_disk_says_so(tmp_path: Path, payload: Path) -> None:
     volume = ext4(tmp_path / "vol0", "64M")
     said = subprocess.run(["dumpe2fs", volume], check=True, capture_output=True, text=True).stdout
