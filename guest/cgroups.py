@@ -20,17 +20,22 @@ RESERVE_BYTES = 80 << 20
 """What the kernel and the agent were found to use."""
 RESERVE_SHARE = 2
 """At most this part of a small machine."""
+USUAL_PIDS = 4_096
+"""What a declaration that does not say has (journal/specs.py)."""
+PROCESS_BYTES = 256 << 10
+"""Of the payload's memory, for each process or thread that it may have by default."""
+LEAST_PIDS = 64
 
 
 def make(pids: int, memory_bytes: int) -> None:
-    """The payload's group, in both, with limits of its own; 0 is none. Raises OSError."""
+    """The payload's group, in both, with limits of its own; 0 is the most that there is. Raises OSError."""
     kernel.mount("cgroup2", "none", ROOT, kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
     write(f"{ROOT}/cgroup.subtree_control", _CONTROLLERS)
     os.mkdir(PAYLOAD)
     most = payload_bytes(text("/proc/meminfo"))
-    write(f"{PAYLOAD}/memory.max", str(min(most, memory_bytes or most)))
-    if pids:
-        write(f"{PAYLOAD}/pids.max", str(pids))
+    memory_max = min(most, memory_bytes or most)
+    write(f"{PAYLOAD}/memory.max", str(memory_max))
+    write(f"{PAYLOAD}/pids.max", str(payload_pids(pids, memory_max)))
     os.mkdir(_DEVICES)
     kernel.mount("cgroup", "none", _DEVICES, kernel.NOSUID | kernel.NODEV | kernel.NOEXEC, "devices")
     os.mkdir(_DEVICES_PAYLOAD)
@@ -43,6 +48,14 @@ def payload_bytes(meminfo: str) -> int:
     """How much of the memory the payload may use; `meminfo` as the kernel tells it."""
     total = int(meminfo.split(None, 2)[1]) * 1_024
     return total - min(RESERVE_BYTES, total // RESERVE_SHARE)
+
+
+def payload_pids(pids: int, memory_bytes: int) -> int:
+    """How many processes and threads it may have. One that only goes on being forked takes about 100 KiB: more than
+    the memory carries are killed as fast as they come, and a guest that does nothing else answers nobody. Who asks for
+    fewer than everybody gets has thought about it, and has those."""
+    carried = max(memory_bytes // PROCESS_BYTES, LEAST_PIDS)
+    return pids if 0 < pids < USUAL_PIDS else min(pids or carried, carried)
 
 
 def join() -> None:

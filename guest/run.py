@@ -19,7 +19,7 @@ to the end of the sector, is blank.
     masked, read_only_paths    of /proc and /sys
     secrets              [{path, mode, uid, gid, base64}]
     stop_signal          a number
-    pids                 processes and threads, 0: no limit
+    pids                 processes and threads, 0: no limit but what the memory carries (cgroups.py)
     memory_bytes         what the payload may use, 0: what the agent leaves
     time_ns              the wall clock when this was written, before the machine began
 """

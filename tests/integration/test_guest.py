@@ -15,8 +15,10 @@ import pytest
 
 from capsule.guest.v1 import guest_pb2 as pb
 from capsule.guest.v1.guest_pb2_grpc import GuestServiceStub
+from effects.microvms.agent import BEAT_WAIT_S
 from effects.microvms.guest_clock import behind_ns
 from effects.volumes.ext4 import remembers_an_error
+from guest.cgroups import PROCESS_BYTES
 from guest.service.servicer import LONG_CALLS
 from tests.support.guest_machine import BOOT_S, GuestMachine, ext4, guest_machine, payload_disk, squashed
 
@@ -299,7 +301,7 @@ def test_a_full_disk_is_the_payloads_matter(agent: GuestServiceStub) -> None:
 
 def test_what_is_used_is_counted(agent: GuestServiceStub) -> None:
     found = agent.Stats(pb.StatsRequest())
-    assert found.cpu_ns and found.pids >= 1 and found.pids_limit == 4_096
+    assert found.cpu_ns and found.pids >= 1 and found.pids_limit == found.memory_limit_bytes // PROCESS_BYTES
     assert 0 < found.memory_working_set_bytes < found.memory_limit_bytes < 192 << 20
     assert found.written_bytes and found.agent_memory_bytes
     (fill,) = found.volumes
@@ -381,6 +383,20 @@ def test_a_program_begins_with_the_machines_time_however_long_the_boot_took(tmp_
     with guest_machine(tmp_path, payload, argv=["date", "+%s"], env=["PATH=/bin"], time_ns=told_ns) as made:
         made.off()
         assert began_s <= int(made.said("stdout")) <= time.time()
+
+
+def test_one_that_only_forks_does_not_silence_its_guest(tmp_path: Path, payload: Path) -> None:
+    script = "until [ -e /go ]; do sleep 0.2; done; f() { f | f & }; f; while :; do sleep 1; done"
+    with guest_machine(tmp_path, payload, argv=["sh", "-c", script], env=["PATH=/bin"]) as made:
+        made.until("end", "started")
+        with made.agent() as agent:
+            assert sh(agent, "touch /go")[0] == 0
+            most = 0
+            for _ in range(10):
+                found = agent.Stats(pb.StatsRequest(), timeout=BEAT_WAIT_S)
+                most = max(most, found.pids)
+                time.sleep(1)
+            assert most == found.pids_limit
 
 
 def test_a_volume_with_an_error_takes_no_writes_and_its_disk_says_so(tmp_path: Path, payload: Path) -> None:

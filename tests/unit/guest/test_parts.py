@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from effects.microvms.end_record import MOST_BYTES
-from guest.cgroups import payload_bytes
+from guest.cgroups import USUAL_PIDS, payload_bytes, payload_pids
 from guest.ending import Sparing, record
 from guest.network import address, default_route, let_all, mask
+from journal.specs import Resources
 
 
 def test_a_record_is_a_line_of_json_of_a_bounded_size() -> None:
@@ -49,3 +50,14 @@ def test_a_setting_that_the_kernel_has_is_made_and_one_that_it_lacks_is_passed_o
 def test_a_small_machine_keeps_most_of_its_memory_for_the_payload() -> None:
     assert payload_bytes("MemTotal:         65536 kB\nMemFree: 1 kB\n") == 32 << 20
     assert payload_bytes("MemTotal:       1048576 kB\n") == (1_024 - 80) << 20
+
+
+@pytest.mark.parametrize(
+    ("asked", "memory_mib", "given"),
+    [(4_096, 176, 704), (4_096, 4_096, 4_096), (0, 176, 704), (9_000, 176, 704), (1_000, 176, 1_000), (4_096, 8, 64)],
+)
+def test_a_payload_has_no_more_processes_by_default_than_its_memory_carries(
+    asked: int, memory_mib: int, given: int
+) -> None:
+    assert payload_pids(asked, memory_mib << 20) == given
+    assert Resources().pids == USUAL_PIDS
