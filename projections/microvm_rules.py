@@ -30,6 +30,9 @@ AGENT_MIN_MIB = 128
 VCPUS_MAX = 64
 CMDLINE_CHARS = 1_024
 """Of what is added: the kernel's own limit is 2,048 for all of it."""
+VOLUMES_MAX = 16
+"""Each is a device, and QEMU's machine has room for 24: eight are four more disks, the ports, vsock, the link, and the
+source of chance."""
 _MIB = 1 << 20
 
 OF_AN_IMAGE = (
@@ -66,6 +69,7 @@ def check_microvm(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
         or _check_memory(spec, vm, machine)
         or _check_cmdline(vm)
         or _check_kernel(spec, vm)
+        or _check_volumes(spec)
         or check_processor(spec, machine)
         or next((refusal for check in _INSIDE if (refusal := check(spec, UNKNOWN)) is not None), None)
     )
@@ -138,3 +142,10 @@ def _check_kernel(spec: ContainerSpec, vm: MicroVM) -> Refusal | None:
     name = written(said)
     words = f"in a microVM that boots a kernel of its own nobody sees to {name}: say it to that system, or use an image"
     return invalid("OWN_KERNEL", words, f"container.{name}")
+
+
+def _check_volumes(spec: ContainerSpec) -> Refusal | None:
+    if len(spec.mounts) <= VOLUMES_MAX:
+        return None
+    words = f"{len(spec.mounts)} volumes: a microVM has room for {VOLUMES_MAX}, each is a disk of its own"
+    return invalid("TOO_MANY_VOLUMES", words, "container.mounts")

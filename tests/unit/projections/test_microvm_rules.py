@@ -39,6 +39,10 @@ def vm(machine: MicroVM = MicroVM(), **fields: Any) -> Declared:
     return replace(made, spec=replace(made.spec, **fields))
 
 
+def volumes(count: int) -> tuple[VolumeMount, ...]:
+    return tuple(VolumeMount(f"v{number}", f"/v{number}") for number in range(count))
+
+
 def named(one: Declared) -> Declared:
     """With an image, beside whatever it boots."""
     return replace(one, spec=replace(one.spec, image=replace(NOTHING, ref="app:1")), image_ref="app:1")
@@ -89,6 +93,8 @@ def test_what_makes_sense_is_admitted(one: Declared) -> None:
         (vm(stop_signal="NONE"), "BAD_SIGNAL", "stopSignal"),
         (vm(ports=(PortMapping(80, 1), PortMapping(81, 1))), "PORT_TWICE", "ports.hostPort"),
         (vm(mounts=(VolumeMount("data", "/data"),)), "VOLUME_NOT_FOUND", "mounts"),
+        (vm(mounts=volumes(16)), "VOLUME_NOT_FOUND", "mounts"),
+        (vm(mounts=volumes(17)), "TOO_MANY_VOLUMES", "mounts"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused_by_the_microvms_field(one: Declared, reason: str, field: str) -> None:
