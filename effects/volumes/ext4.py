@@ -2,13 +2,12 @@
 
 import errno
 import os
-import struct
 from pathlib import Path
 
 from effects.command import Command, how_it_ended
 from effects.errors import SnapshotDamaged, VolumeDamaged, VolumeFailed, VolumeTooLarge
-from effects.volumes import files
 from effects.volumes.conditions import full
+from effects.volumes.superblock import block_bytes, filesystem_bytes
 
 BLOCK_BYTES = 4096
 MKFS = (
@@ -23,7 +22,6 @@ was mounted like this is not looked for: to trim all of it here would hold the m
 before a start would last as long; it goes back once it was used and freed again."""
 _GROWTH = 64
 """resize2fs (1.47.0) grows what it made a thousand times as large at one go into a file system that no check mends."""
-_MAGIC_AND_STATE_BYTE, _MAGIC, _HAS_ERRORS = 1_024 + 0x38, 0xEF53, 2
 _NOT_KEPT = "Cannot allocate space for /lost+found"
 """A check of everything makes that directory first of all, and calls a file system whose numbers of files are all taken
 inconsistent for want of it. A workload has none in its volume (sandbox/new_volumes.py)."""
@@ -80,31 +78,18 @@ def growth(disk: Path, size_bytes: int) -> list[int]:
     """The sizes, in bytes, to which the file system is grown one after another. Blocks. Raises OSError, and
     VolumeTooLarge for one that its blocks cannot describe. Source: resize2fs, "too many block group descriptors": those
     of all groups, of 64 bytes each, lie in the blocks of one group, which are as many as a block has bits."""
-    block_bytes = files.block_bytes(disk)
-    of_a_group = 8 * block_bytes
-    most_bytes = (of_a_group - 1) * (block_bytes // 64) * of_a_group * block_bytes
+    bytes_each = block_bytes(disk)
+    of_a_group = 8 * bytes_each
+    most_bytes = (of_a_group - 1) * (bytes_each // 64) * of_a_group * bytes_each
     if size_bytes > most_bytes:
         raise VolumeTooLarge(
-            f"its file system has blocks of {block_bytes} bytes and cannot grow beyond "
+            f"its file system has blocks of {bytes_each} bytes and cannot grow beyond "
             f"{most_bytes >> 30} GiB: make a new volume of that size, and copy what this one holds"
         )
-    sizes = [files.filesystem_bytes(disk) * _GROWTH]
+    sizes = [filesystem_bytes(disk) * _GROWTH]
     while sizes[-1] < size_bytes:
         sizes.append(sizes[-1] * _GROWTH)
     return [*sizes[:-1], size_bytes]
-
-
-def remembers_an_error(disk: Path) -> bool:
-    """Whether the file system on it says that it met an error since it was checked: whoever has it mounted, a guest
-    say, has written that there, and writes nothing else since. What cannot be read says nothing. Blocks. Source: the
-    kernel's Documentation/filesystems/ext4/super.rst."""
-    try:
-        with disk.open("rb") as file:
-            file.seek(_MAGIC_AND_STATE_BYTE)
-            magic, state = struct.unpack("<HH", file.read(4))
-    except (OSError, struct.error):
-        return False
-    return magic == _MAGIC and bool(state & _HAS_ERRORS)
 
 
 def is_mounted_anywhere(device: Path) -> bool:

@@ -20,29 +20,6 @@ def sized(path: Path, size_bytes: int) -> None:
         file.truncate(size_bytes)
 
 
-def filesystem_bytes(image: Path) -> int:
-    """How large the file system says it is: the file may be larger already when a grow was cut short.
-
-    Source: the ext4 superblock, 1024 bytes in: block count at 0x4 and 0x150, logarithm of the block size at 0x18.
-    """
-    with image.open("rb") as file:
-        file.seek(1024)
-        block = file.read(1024)
-    low, high = (int.from_bytes(block[at : at + 4], "little") for at in (0x4, 0x150))
-    return ((high << 32) + low) * _block_bytes(block)
-
-
-def block_bytes(image: Path) -> int:
-    """How large the file system's blocks are. Raises OSError."""
-    with image.open("rb") as file:
-        file.seek(1024)
-        return _block_bytes(file.read(1024))
-
-
-def _block_bytes(superblock: bytes) -> int:
-    return 1 << (10 + int.from_bytes(superblock[0x18:0x1C], "little"))
-
-
 def data(fd: int, offset: int, end: int) -> Iterator[tuple[int, bytes]]:
     """What stands there and is not only zeroes: offset and bytes, in order. Raises OSError, also of an early end."""
     while offset < end:

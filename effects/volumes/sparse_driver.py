@@ -35,6 +35,7 @@ from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check, check_snapshot, growt
 from effects.volumes.mount_news import mount_news
 from effects.volumes.mounts import open_device
 from effects.volumes.sparse_porter import STAGED, staged_file
+from effects.volumes.superblock import filesystem_bytes
 from effects.volumes.uses import Backing, Seen, Uses
 from journal.durable import settle, sync_file
 from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
@@ -172,7 +173,7 @@ class SparseVolumes:
     async def grow(self, name: str, uid: int, size_bytes: int) -> None:
         """See the protocol."""
         image = self._existing(name, uid)
-        if await on_thread(lambda: files.filesystem_bytes(image)) + BLOCK_BYTES > size_bytes:
+        if await on_thread(lambda: filesystem_bytes(image)) + BLOCK_BYTES > size_bytes:
             return
         if await self.uses.is_open(name, uid):
             raise NotDetached(f"volume {name} is in use: stop its workload, then resize it")
@@ -248,7 +249,7 @@ class SparseVolumes:
         scratch = scratch_of(image)
         try:
             await on_thread(lambda: clone(source, scratch, self._stop), self._long)
-            if await on_thread(lambda: files.filesystem_bytes(scratch)) + BLOCK_BYTES <= size_bytes:
+            if await on_thread(lambda: filesystem_bytes(scratch)) + BLOCK_BYTES <= size_bytes:
                 await check_snapshot(self._command, name, snapshot, str(scratch))
                 await self._enlarge(scratch, size_bytes)
             await on_thread(lambda: settle(scratch, image))

@@ -25,10 +25,11 @@ from effects.errors import (
     VolumeFailed,
     VolumeMissing,
 )
-from effects.volumes import asked, files
+from effects.volumes import asked
 from effects.volumes.conditions import on_thread
 from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check, check_snapshot, growth, is_mounted_anywhere
 from effects.volumes.mount_news import mount_news
+from effects.volumes.superblock import filesystem_bytes
 from effects.volumes.thin_group import Logical, ThinGroup, full, is_full
 from effects.volumes.uses import Backing, Uses
 from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
@@ -201,7 +202,7 @@ class ThinVolumes:
         one = await self._existing(name, uid)
         await self._activated(one)
         device = Path(self._group.device(one.name))
-        if await on_thread(lambda: files.filesystem_bytes(device)) + BLOCK_BYTES > size_bytes:
+        if await on_thread(lambda: filesystem_bytes(device)) + BLOCK_BYTES > size_bytes:
             return
         if await self.uses.is_open(name, uid):
             raise NotDetached(f"volume {name} is in use: stop its workload, then resize it")
@@ -293,7 +294,7 @@ class ThinVolumes:
         try:
             await self._group.become_volume(new)
             device = Path(self._group.device(new))
-            if await on_thread(lambda: files.filesystem_bytes(device)) + BLOCK_BYTES <= size_bytes:
+            if await on_thread(lambda: filesystem_bytes(device)) + BLOCK_BYTES <= size_bytes:
                 await check_snapshot(self._command, name, snapshot, str(device))
                 await self._enlarge((await self._group.look())[new], size_bytes)
             await self._group.finish(new)

@@ -19,9 +19,10 @@ from effects.unbroken import taken
 from effects.volumes import files
 from effects.volumes.attached import Attached
 from effects.volumes.conditions import on_thread, translated
-from effects.volumes.ext4 import MOUNT_OPTIONS, check, remembers_an_error
+from effects.volumes.ext4 import MOUNT_OPTIONS, check
 from effects.volumes.guests import Guests, NoGuests
 from effects.volumes.mounts import mounted_volumes
+from effects.volumes.superblock import remembers_an_error
 from journal.durable import sync_file
 from projections.storage import Fill, SeenVolume
 

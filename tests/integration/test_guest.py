@@ -17,7 +17,7 @@ from capsule.guest.v1 import guest_pb2 as pb
 from capsule.guest.v1.guest_pb2_grpc import GuestServiceStub
 from effects.microvms.agent import BEAT_WAIT_S
 from effects.microvms.guest_clock import behind_ns
-from effects.volumes.ext4 import remembers_an_error
+from effects.volumes.superblock import remembers_an_error
 from guest.cgroups import PROCESS_BYTES
 from guest.service.servicer import LONG_CALLS
 from tests.support.guest_machine import BOOT_S, GuestMachine, ext4, guest_machine, payload_disk, squashed
