@@ -57,7 +57,8 @@ def unready(machine: Machine, workload: Workload) -> Iterator[tuple[str, str]]:
 
 
 def _why_not(other: Workload | None) -> str:
-    """Why the other is not ready: it has to run as it is declared now, or to have come to a good end."""
+    """Why the other is not ready: it has to run as it is declared now, or to have come to a good end. One that is never
+    begun again, and of which nothing else says when it is of use, is a job: its end is waited for."""
     if other is None or other.desired == "deleting":
         return "does not exist"
     if other.desired == "stopped":
@@ -66,8 +67,9 @@ def _why_not(other: Workload | None) -> str:
     if run is None or run.number <= other.superseded or run.revision != other.revision:
         return "does not run yet"
     if run.phase is RunPhase.RUNNING:
-        ready = other.spec.health is None or run.health == "healthy"
-        return "" if ready else "is unhealthy" if run.health == "unhealthy" else _LONGEST
+        if other.spec.health is None:
+            return "has not done its work yet" if other.spec.restart.mode == "never" else ""
+        return "" if run.health == "healthy" else "is unhealthy" if run.health == "unhealthy" else _LONGEST
     return "" if other.completed else "does not run"
 
 

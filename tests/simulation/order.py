@@ -32,6 +32,7 @@ class Order:
         self.good: set[str] = set()
         self.ending: set[str] = set()
         self.checked: set[str] = set()
+        self.jobs: set[str] = set()
         self.well: set[str] = set()
         self.ailing: set[str] = set()
         self.boot = ""
@@ -44,7 +45,10 @@ class Order:
             case WorkloadApplied():
                 for item in event.items:
                     self.needs[item.name] = item.depends_on
-                    (self.checked.discard if item.container.health is None else self.checked.add)(item.name)
+                    spec = item.container
+                    (self.checked.discard if spec.health is None else self.checked.add)(item.name)
+                    is_job = spec.health is None and spec.restart.mode == "never"
+                    (self.jobs.add if is_job else self.jobs.discard)(item.name)
                     self.ending.discard(item.name)
                     if item.desired == "stopped":
                         self.ending.add(item.name)
@@ -87,6 +91,8 @@ class Order:
                 self.wrong.append(f"{name} run {run} began at {header.seq}, and {other}, which it needs, did not run")
             elif other in self.checked - self.good - self.well:
                 self.wrong.append(f"{name} run {run} began at {header.seq}, and {other}, which it needs, was not well")
+            elif other in self.jobs - self.good:
+                self.wrong.append(f"{name} run {run} began at {header.seq}, and {other}, which it needs, was at work")
 
     def _ends(self, header: Header, name: str) -> None:
         for other, needs in self.needs.items():

@@ -197,8 +197,15 @@ PLANTED = (
         "needs-only-that-it-runs",
         "a run begins before the check of what it depends on says that it is well",
         "projections/dependencies.py",
-        'ready = other.spec.health is None or run.health == "healthy"',
-        "ready = True",
+        'if run.health == "healthy" else',
+        'if run.health != "unhealthy" else',
+    ),
+    Mutant(
+        "used-while-it-is-prepared",
+        "a run begins while the job that it depends on is still at work",
+        "projections/dependencies.py",
+        'return "has not done its work yet" if other.spec.restart.mode == "never" else ""',
+        'return ""',
     ),
     Mutant(
         "ports-of-the-stopped",

@@ -1,9 +1,11 @@
 """`dependsOn`: what admission takes, and what holds a start or a stop, by the planner's goals."""
 
 import pytest
+from msgspec.structs import replace
 
 from effects.planner import plan_workload
 from journal.events import AppliedWorkload, WorkloadApplied
+from journal.specs import HealthCheck
 from projections.admission import Admitted
 from projections.conditions import conditions_of
 from projections.dependencies import MOST, NAMED, waits, waits_bytes
@@ -70,6 +72,23 @@ def test_a_good_end_is_as_good_as_running_and_a_bad_one_is_not(story: Story) -> 
     assert goals(story) == {"api": "StartRun"}
     story.run_starts("api")
     assert status_of(story["db"], waits(story.machine, story["db"])).detail is Detail.COMPLETED
+
+
+def test_a_job_is_waited_for_to_its_end_and_one_with_a_check_until_it_is_healthy() -> None:
+    story = Story()
+    story.apply(declared("app", depends_on=("migrate",)), declared("migrate", restart="never"))
+    story.run_starts("migrate")
+    assert waits(story.machine, story["app"]) == "it waits for migrate, which has not done its work yet"
+    assert "app" not in goals(story)
+    story.run_ends("migrate", 0)
+    story.cleaned("migrate")
+    assert goals(story) == {"app": "StartRun"}
+    story = Story()
+    once = declared("once", restart="never")
+    checked = replace(once, spec=replace(once.spec, health=HealthCheck("exec", ("true",))))
+    story.apply(declared("app", depends_on=("once",)), checked)
+    story.run_starts("once")
+    assert waits(story.machine, story["app"]) == "it waits for once, which is not known to be healthy yet"
 
 
 def test_a_failed_one_holds_its_users(story: Story) -> None:
