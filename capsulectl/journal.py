@@ -49,6 +49,8 @@ def verify(
         print(f"Head:     {data.get('headHash', '')}")
         for finding in findings:
             print(f"Finding:  {finding}")
+        for lack in data.get("unsaid", []):
+            print(f"Unsaid:   {lack}, up to where this part ends")
         if not findings:
             print("Whole:    yes")
     if findings:
@@ -97,18 +99,20 @@ def _verified_archive(file: str) -> dict[str, Any]:
     from capsulectl.folding import archive_in
     from journal.errors import JournalError
 
-    checked, first, last, head, findings = 0, 0, 0, "", list[str]()
+    checked, first, last, head, findings, unsaid = 0, 0, 0, "", list[str](), tuple[str, ...]()
     with archive_in(file) as archive:
         try:
             for stream, stored in archive.entries():
                 if stream == "facts":
                     checked, first = checked + 1, first or stored.header.seq
                     last, head = stored.header.seq, stored.hash.hex()
+            unsaid = archive.unsaid
         except OSError as error:
             raise Failure(f"{file} cannot be read: {error.strerror}", USAGE) from error
         except JournalError as error:
             findings.append(str(error))
-    return {"checked": checked, "firstSeq": first, "headSeq": last, "headHash": head, "findings": findings}
+    found = {"checked": checked, "firstSeq": first, "headSeq": last, "headHash": head, "findings": findings}
+    return found | ({"unsaid": unsaid} if unsaid else {})
 
 
 def _report(directory: Path) -> "Report":

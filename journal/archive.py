@@ -68,14 +68,16 @@ class BadArchive(JournalError):
     reason = "BAD_ARCHIVE"
 
 
-class Title(msgspec.Struct, frozen=True):
-    """The archive's first line: whose memory this is."""
+class Title(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The archive's first line: whose memory this is. `part`: more entries follow the last where it was taken, and what
+    announces a removal may stand among these."""
 
     journal_id: str
     release: str
     first_seq: int
     last_seq: int
     head_hash: str
+    part: bool = False
 
 
 class Closing(msgspec.Struct, frozen=True):
@@ -93,7 +95,9 @@ def export(reader: Reader, journal_id: bytes, upto: int = LAST) -> Iterator[byte
     head_hash = "" if head is None else head.hash.hex()
     head_seq = 0 if head is None else head.header.seq
     began = places, first = reader.base_seqs(), reader.first_seq()
-    title = Title(journal_id.hex(), RELEASE, first, head_seq, head_hash)
+    newest = reader.last()
+    part = reader.breaks_off or (newest is not None and newest.header.seq > head_seq)
+    title = Title(journal_id.hex(), RELEASE, first, head_seq, head_hash, part)
     places = tuple(seq for seq in places if seq <= head_seq)  # the fold up to there needs no later one
     yield (BASE_MAGIC if places else MAGIC) + msgspec.json.encode(title) + b"\n"
     squeeze = zlib.compressobj(LEVEL)
@@ -135,11 +139,13 @@ def _record(number: int, value: bytes) -> bytes:
 
 class Archive:
     """A reader of an archive: `title` and `journal_id` say whose it is, `entries` checks the chains on the way.
-    `bases`, the oldest first, are what a fold may begin with beside the empty state: known with the first entry."""
+    `bases`, the oldest first, are what a fold may begin with beside the empty state: known with the first entry. Once
+    all were read `unsaid` has, in words, what a part of a history lacks without saying why."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
         self.bases: list[Snapshot] = []
+        self.unsaid: tuple[str, ...] = ()
         if source.read(len(MAGIC)) not in (MAGIC, BASE_MAGIC):
             raise BadArchive("this is no journal archive: its first line is not `capsule-archive 1`")
         try:
@@ -193,8 +199,9 @@ class Archive:
         head = links.get("facts", (0, b""))[1].hex()
         if not closing.head_hash == self.title.head_hash == head:
             raise BadArchive("the archive's head is not the one it names")
-        for _, wrong in (*gaps.unannounced(), *gaps.unvouched()):
-            raise BadArchive(wrong)
+        self.unsaid = tuple(wrong for _, wrong in (*gaps.unannounced(), *gaps.unvouched()))
+        if self.unsaid and not self.title.part:
+            raise BadArchive(self.unsaid[0])
 
     def _gaps(self, first: int) -> Gaps:
         """Of the facts, which begin with this entry; what the fold may begin with came before it."""

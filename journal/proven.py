@@ -15,6 +15,8 @@ from journal.snapshot import Snapshot
 class ProvenReader(Reader):
     """Entries up to `proven`, and nothing else."""
 
+    breaks_off = True
+
     def __init__(self, environment: Environment, proven: int) -> None:
         super().__init__(environment)
         self._proven = proven

@@ -100,6 +100,9 @@ def objects_in(stored: Stored) -> tuple[str, ...]:
 class Reader:
     """Reads one environment, from the daemon itself or from another process while the daemon runs."""
 
+    breaks_off = False
+    """Whether more entries may follow the last that it reads."""
+
     def __init__(self, environment: Environment) -> None:
         self._env = environment
 

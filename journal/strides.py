@@ -24,10 +24,18 @@ def width(age: int) -> int:
 
 def kept(seqs: Iterable[int]) -> frozenset[int]:
     """Those of these snapshots, told by their entries, that stay: the newest few, and the first of each stride. A wider
-    stride begins where a narrower one does, so what is its first was kept until then."""
+    stride takes the place of two narrower ones once all of it is old enough, and begins where the first of these did:
+    so what is its first was kept until then."""
     ordered = sorted(seqs)
-    first_of_its_stride: dict[tuple[int, int], int] = {}
+    first_of_its_stride: dict[int, int] = {}
     for seq in ordered:
-        wide = width(ordered[-1] - seq)
-        first_of_its_stride.setdefault((wide, seq // wide), seq)
+        first_of_its_stride.setdefault(_stride(seq, ordered[-1]), seq)
     return frozenset((*ordered[-NEWEST_KEPT:], *first_of_its_stride.values()))
+
+
+def _stride(seq: int, newest: int) -> int:
+    """The beginning of the stride that an entry is in: of the widest whose last entry is old enough for that."""
+    wide = width(newest - seq)
+    while wide > STRIDE_ENTRIES and width(newest - (seq // wide + 1) * wide + 1) < wide:
+        wide //= 2
+    return seq // wide * wide

@@ -49,6 +49,8 @@ from projections.refusals import Refusal
 
 IMAGE_DIGEST = "sha256:" + "1" * 64
 IMAGE = "docker.io/library/demo:1"
+SPARE = "docker.io/library/spare:1"
+"""Of the same content, and no workload's."""
 
 
 class Standing:
@@ -179,6 +181,7 @@ class Standing:
         self.containers = TwinContainers(world, _at_once)
         cache = CacheWorld(world.images)
         cache.bring(IMAGE, IMAGE_DIGEST)
+        cache.bring(SPARE, IMAGE_DIGEST)
         registry = TwinRegistry(self.registries, _at_once)
         vault = Vault(self.layout.sealed, identity.machine_key)
         images = TwinImages(cache, registry=registry)

@@ -223,8 +223,9 @@ def test_nothing_is_left_that_would_not_stay(tmp_path: Path, monkeypatch: pytest
         follower.save_snapshot(FOLD_VERSION, seq, content)
 
     moments = Moments(reader, HandClock().wall_ns, leave)
-    assert moments.machine(11) == folded and left == [2, 4, 8] and reader.snapshots() == (2, 4, 8, NOW)
-    assert moments.machine(11) == moments.machine(11) == folded and left == [2, 4, 8]
+    assert moments.machine(11) == folded and left == [2, 4, 8, 10]
+    assert reader.snapshots() == (2, 4, 8, 10, NOW)
+    assert moments.machine(11) == moments.machine(11) == folded and left == [2, 4, 8, 10]
     environment.close()
 
 

@@ -152,6 +152,16 @@ def test_a_content_that_is_gone_was_removed_by_an_entry_behind_it_or_the_archive
     assert [stored for _, stored in read(forged([*without, said]))] == [*without, said]
 
 
+def test_of_a_part_what_it_lacks_may_be_announced_behind_it_and_is_named(journal: Path) -> None:
+    made = ledger(3)
+    without = [*made.entries[:1], excised(made.entries[1]), *made.entries[2:]]
+    part = Archive(io.BytesIO(forged(without, title={"part": True})))
+    assert len(list(part.entries())) == 3
+    assert part.unsaid == ("the body of entry 2 was removed, and no journal.excised entry says so",)
+    assert Archive(io.BytesIO(exported(journal, upto=12))).title.part
+    assert not Archive(io.BytesIO(exported(journal, upto=30))).title.part
+
+
 def test_what_the_fold_begins_with_has_an_entry_that_says_so() -> None:
     made = ledger(3)
     base = Snapshot(3, made.entries[-1].hash, b"a state that somebody made up")

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from journal.strides import NEWEST_KEPT, STRIDE_ENTRIES, kept, width
@@ -41,6 +41,7 @@ def test_their_number_grows_with_the_logarithm_of_the_history(entries: int, most
     assert len(lived(list(range(STRIDE_ENTRIES, entries, STRIDE_ENTRIES)))) <= most
 
 
+@example([1, 2, 3, 4, 5, 71, 138, 231, 326, 464, 465, 466, 630, 933, 1316, 5385, 17673, 29961], 35)
 @given(
     st.lists(st.integers(1, 3 * STRIDE_ENTRIES), min_size=1, max_size=120).map(
         lambda steps: [sum(steps[: number + 1]) for number in range(len(steps))]
