@@ -42,8 +42,9 @@ from effects.memory import unmount_memory
 from effects.microvms.qemu_driver import UNMOUNT_S
 from effects.runs.by_kind import RunDrivers
 from effects.runs.exec_protocol import Executor
-from effects.runs.names import stem_of
+from effects.runs.names import stem_of, workload_of
 from effects.runs.protocol import RunDriver
+from effects.runs.survivors import end_below
 from effects.volumes.actions import free
 from journal.clock import SystemClock
 from journal.codec import BadBody, BrokenChain
@@ -98,6 +99,7 @@ async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: flo
     try:
         lives = _has_tasks(layout) or _has_machines(layout)
         ended = await _end(layout, settings, identity, log_file, within_s) if lives else Ended()
+        ended = ended.beside(await end_survivors(cgroup_parent(identity)))
         end_idle_shims(paths_under(layout.containerd, layout.run))  # of what had ended before, and nobody removed
         note(layout.side_log, ended.left)
         try:
@@ -183,6 +185,18 @@ async def _end(layout: Layout, settings: Settings, identity: Identity, log_file:
         if runtime is not None:
             runtime.cancel()
             await asyncio.gather(runtime, return_exceptions=True)
+
+
+async def end_survivors(parent: str) -> Ends:
+    """Whatever still lives below the cgroup `parent`: a runtime may have forgotten it, the kernel has not."""
+    ends = await end_below(parent)
+    for name, why in ends.items():
+        if why:
+            log.error("%s, of which the runtime knows nothing, cannot be ended: %s", name, why)
+        else:
+            log.warning("%s lived on, and the runtime knew nothing of it: it was killed", name)
+    left = tuple(workload_of(name) for name, why in ends.items() if why)
+    return Ends(len(ends) - len(left), left)
 
 
 async def _swept(execs: Executor) -> None:

@@ -1,6 +1,7 @@
 """A process, held by a descriptor against what was written down of it: no other process that got its number meanwhile
 is mistaken for it. Source: pidfd_open(2), proc(5)."""
 
+import asyncio
 import os
 import select
 from pathlib import Path
@@ -27,6 +28,21 @@ def has_ended(process: int) -> bool:
     poll = select.poll()
     poll.register(process, select.POLLIN)
     return bool(poll.poll(0))
+
+
+async def ended_within(process: int, seconds: float) -> bool:
+    """Wait for the end of the process that a pidfd stands for; whether it came in time."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(process, ended.set)
+    try:
+        async with asyncio.timeout(seconds):
+            await ended.wait()
+    except TimeoutError:
+        return has_ended(process)
+    finally:
+        loop.remove_reader(process)
+    return True
 
 
 def stat_field(pid: int, field: int) -> str:

@@ -5,8 +5,8 @@ that was cut anywhere is completed by the next one. Only `Tasks.Start` lets the 
 task whose start was cut is checked against runc's own files (birth.py).
 """
 
-import asyncio
 import contextlib
+import signal
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
@@ -24,12 +24,12 @@ from containerdapi import (
     tasks_pb2,
 )
 from effects.containerd.connection import Connection, tolerated, translated
-from effects.containerd.letting_go import let_go
 from effects.containerd.news import news
 from effects.containers import log_files
 from effects.containers.birth import Births
 from effects.containers.bundles import Bundles, without_environment
 from effects.containers.devices import machine_devices
+from effects.containers.ending import SHIM_S, Ending
 from effects.containers.layers import Layers
 from effects.containers.never_ran import never_ran
 from effects.containers.new_volumes import settled
@@ -49,18 +49,13 @@ from effects.runs.protocol import Resync, RunSpec
 from effects.runs.users import layer_directories, resolve
 from projections.observations import ObservedRun, RunStatus
 
-KILL_WAIT_S = 10.0
 CREATE_S = 60.0
 """For a task to be made, beside fifteen others on a slow disk. A deadline ends one whose path went after it was looked
 at: it has one of few places, for which clean-ups and links wait."""
-SHIM_S = 30.0
-"""For a shim to answer. It answers nothing while it makes a task that hangs."""
 START_S = 10.0
 """For a gate to open. A deadline is all that ends a `runc start` that waits for a process which has long left."""
-_TERM, _KILL = 15, 9
 _NO_SUCH = grpc.StatusCode.NOT_FOUND
 _EXISTS = grpc.StatusCode.ALREADY_EXISTS
-_FINISHED = grpc.StatusCode.FAILED_PRECONDITION
 _LATE = grpc.StatusCode.DEADLINE_EXCEEDED
 _BORN = frozenset({task_pb2.RUNNING, task_pb2.PAUSED, task_pb2.PAUSING})
 _NEVER_RAN = 1
@@ -99,6 +94,7 @@ class ContainerdDriver:
         self._records = Records(connection, self._options)
         self._layers = Layers(connection, images)
         self._births = Births(runc_root)
+        self._ending = Ending(connection, host.cgroup_of, runc_root)
         self._holds = holds or CopyHolds()
         self._paths = paths or HostPaths()
         self._suffering: Suffering[ObservedRun | Resync] = Suffering(self._kills, self._sufferer)
@@ -181,6 +177,7 @@ class ContainerdDriver:
             if process is not None:
                 # Its making was cut: it may be dead, or its pipes closed, so that its output would be lost.
                 await self._delete_task(cid)
+            await self._ending.clear(cid)
             async with self._holds.barred(run.name, run.uid):
                 await self._make(run, cid)
             process = await self._start(cid)
@@ -253,38 +250,15 @@ class ContainerdDriver:
             if status == "created":
                 await self.remove_run(name, uid, run)
                 return None
-            if status == "running":
+            if process is not None and status == "running":
                 # The runtime's own process would take the signal, and as the first of its namespace, which it does not
                 # kill, exit with 2. There is no program yet to be given time.
-                grace_ms = 0 if process is not None and self._births.unborn(process.pid) else grace_ms
-                await self._end(cid, grace_ms, int(container.labels.get(names.STOP_SIGNAL, _TERM)))
+                grace_ms = 0 if self._births.unborn(process.pid) else grace_ms
+                asking = int(container.labels.get(names.STOP_SIGNAL, signal.SIGTERM))
+                await self._ending.end(cid, process.pid, grace_ms, asking)
                 process = await self._process(cid)
             return None if process is None else self._observed(dict(container.labels), cid, process)
         return None
-
-    async def _end(self, cid: str, grace_ms: int, signal: int = _TERM) -> None:
-        """Ask, wait for the grace, kill."""
-        ended = asyncio.ensure_future(
-            self._connection.tasks.Wait(tasks_pb2.WaitRequest(container_id=cid), metadata=self._metadata)
-        )
-        try:
-            if grace_ms > 0:
-                await self._signal(cid, signal)
-                await asyncio.wait((ended,), timeout=grace_ms / 1000)
-            if not ended.done():
-                await self._signal(cid, _KILL, everybody=True)
-                await asyncio.wait((ended,), timeout=KILL_WAIT_S)
-            if not ended.done():
-                raise StartFailed("the process does not end although it was killed: it may hang in the kernel")
-            with tolerated(_NO_SUCH):
-                ended.result()
-        finally:
-            let_go(ended)
-
-    async def _signal(self, cid: str, signal: int, everybody: bool = False) -> None:
-        request = tasks_pb2.KillRequest(container_id=cid, signal=signal, all=everybody)
-        with tolerated(_NO_SUCH, _FINISHED):
-            await self._connection.tasks.Kill(request, metadata=self._metadata, timeout=SHIM_S)
 
     async def _delete_task(self, cid: str) -> None:
         request = tasks_pb2.DeleteTaskRequest(container_id=cid)
@@ -296,9 +270,10 @@ class ContainerdDriver:
         cid = names.container_id(name, uid, run)
         process = await self._process(cid) or await self._forsaken(cid)
         if process is not None and process.status != task_pb2.STOPPED:
-            await self._end(cid, 0)
+            await self._ending.end(cid, process.pid, 0)
         async with self._holds.barred(name, uid):
             await self._delete_task(cid)  # also where no task is seen: a `create` that was cut leaves its shim
+        await self._ending.clear(cid)
         self._removed.add(cid)
         if not await self._records.remove(cid):
             self._removed.discard(cid)  # it will not be told of
@@ -361,8 +336,9 @@ class ContainerdDriver:
             labels = await self._records.labels(end.container_id)
         except grpc.aio.AioRpcError as error:
             return None if error.code() == _NO_SUCH else Resync()
-        if not end.pid or not self._births.known(end.container_id):
-            # Not the shim's word but containerd's about a shim that died: its 137 or 255 is not the program's.
+        if not end.pid or not self._births.known(end.container_id) or self._ending.lives_on(end.container_id):
+            # Not the shim's word but containerd's about a shim that died: its 137 or 255 is not the program's, which
+            # lives on where runc could not be asked to end it.
             return Resync()
         process = task_pb2.Process(status=task_pb2.STOPPED, exit_status=end.exit_status, exited_at=end.exited_at)
         return self._observed(labels, end.container_id, process) if names.is_ours(labels) else None

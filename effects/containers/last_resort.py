@@ -14,11 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from effects.alive import PARENT, stat_field
+from effects.alive import PARENT, ended_within, stat_field
 from effects.containerd.connection import NAMESPACE
 from effects.containers.first_process import first_process
 from effects.errors import StartFailed
-from effects.runs.names import stem_of
+from effects.runs.names import stem_of, workload_of
 from projections.ending import ending_turns
 
 log = logging.getLogger(__name__)
@@ -77,9 +77,9 @@ class LastResort:
             shim = int(stat_field(pid, PARENT)) if with_shim else 0
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(process, asking)
-                if not await _gone(process, grace_ms / 1000):
+                if not await ended_within(process, grace_ms / 1000):
                     signal.pidfd_send_signal(process, signal.SIGKILL)
-                    if not await _gone(process, KILL_WAIT_S):
+                    if not await ended_within(process, KILL_WAIT_S):
                         # Its shim stays, too: by it a later containerd hears of the end.
                         log.error("%s does not end although it was killed: it may hang in the kernel", directory.name)
                         return False
@@ -92,7 +92,7 @@ class LastResort:
 
 def _stem(directory: Path) -> str:
     """What the identifiers of the workload begin with whose run has this directory."""
-    return directory.name.rpartition(".")[0].rpartition(".")[0]
+    return workload_of(directory.name)
 
 
 def _by_stem(needs: Mapping[str, Collection[str]]) -> Mapping[str, Collection[str]]:
@@ -113,18 +113,3 @@ def _name(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return ""
-
-
-async def _gone(process: int, seconds: float) -> bool:
-    """Wait for the end of a process; whether it came in time."""
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(process, ended.set)
-    try:
-        async with asyncio.timeout(seconds):
-            await ended.wait()
-    except TimeoutError:
-        return False
-    finally:
-        loop.remove_reader(process)
-    return True

@@ -1,5 +1,5 @@
-"""A run's cgroup, a container's or a monitor's: how many of its processes the kernel has killed for want of memory,
-read while it exists; and what a cut birth left of it.
+"""A run's cgroup, a container's or a monitor's: who is in it, how many of its processes the kernel has killed for want
+of memory, read while it exists; and what a cut birth left of it.
 
 The counter is right whoever was down when it happened: a container's group lives until its task is deleted. Source of
 the formats: the kernel's admin guide, memory controller of version 1 (`memory.oom_control`) and 2 (`memory.events`).
@@ -45,11 +45,32 @@ def killed(path: str, root: Path = ROOT) -> Killed:
 def remove(path: str, root: Path = ROOT) -> None:
     """The group at `path`, in every hierarchy, where nobody is in it: runc makes it before anything that containerd
     knows of and, killed in between, leaves it to nobody."""
-    tops = [root] if is_unified(root) else [one for one in root.iterdir() if one.is_dir()]
-    for top in tops:
-        for directory, _, _ in os.walk(top / path.lstrip("/"), topdown=False):
+    for directory in _places(path, root):
+        for inner, _, _ in os.walk(directory, topdown=False):
             with contextlib.suppress(OSError):  # somebody is in it, or it has gone meanwhile
-                os.rmdir(directory)
+                os.rmdir(inner)
+
+
+def members(path: str, root: Path = ROOT) -> frozenset[int]:
+    """The processes in the group at `path` and below it, in any hierarchy: one may be in the group of one hierarchy
+    alone. Nobody where there is no such group."""
+    found: set[int] = set()
+    for directory in _places(path, root):
+        for inner, _, _ in os.walk(directory):
+            with contextlib.suppress(OSError):  # it has gone meanwhile, or is one of threads: they are named above it
+                found.update(map(int, Path(inner, "cgroup.procs").read_text().split()))
+    return frozenset(found - {0})  # whom this process's own namespace does not show
+
+
+def below(path: str, root: Path = ROOT) -> frozenset[str]:
+    """The names of the groups right below the one at `path`, in any hierarchy."""
+    return frozenset(one.name for directory in _places(path, root) for one in directory.glob("*/"))
+
+
+def _places(path: str, root: Path) -> list[Path]:
+    """Where the group is, or would be, in each hierarchy."""
+    tops = [root] if is_unified(root) else [one for one in root.iterdir() if one.is_dir()]
+    return [top / path.lstrip("/") for top in tops]
 
 
 def _limit(text: str) -> int:

@@ -26,6 +26,11 @@ def container_id(name: str, uid: int, run: int) -> str:
     return f"{stem_of(name)}.{uid}.{run}"
 
 
+def workload_of(cid: str) -> str:
+    """What the identifiers of the workload begin with whose container or cgroup this is."""
+    return cid.rpartition(".")[0].rpartition(".")[0]
+
+
 def may_be_ours(cid: str) -> bool:
     """Whether a container's identifier is made as these are."""
     stem, uid, run = ("", "", *cid.rsplit(".", 2))[-3:]

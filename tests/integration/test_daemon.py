@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from capsuled.host import cgroup_parent
+from capsuled.identity import Identity, load_or_make_id
+from capsuled.layout import hosted
+from effects.runs.cgroups import ROOT, is_unified
 from tests.support.daemon import CAPSULED, CTL, SERVE, Daemon, daemon, manifest
 from tests.support.programs import running
 
@@ -151,6 +155,22 @@ def test_a_halted_capsule_starts_everything_again(capsule: Daemon) -> None:
     capsule.good("wait", "again")
     assert capsule.status("again")["run"] == 2
     assert capsule.status("stopped")["phase"] == "WORKLOAD_PHASE_STOPPED"
+
+
+def test_a_halt_ends_also_what_the_runtime_has_forgotten(capsule: Daemon) -> None:
+    capsule.stop()
+    parent = cgroup_parent(Identity(load_or_make_id(hosted(capsule.state).identity), b"")).lstrip("/")
+    group = (ROOT if is_unified() else ROOT / "memory") / parent / "web.7.3"
+    group.mkdir(parents=True)
+    with running(["sleep", "60"]) as forgotten:
+        (group / "cgroup.procs").write_text(str(forgotten.pid))
+        halted = subprocess.run(
+            [CAPSULED, "--state", str(capsule.state), "--halt"],
+            env=capsule.environment, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert halted.stdout == "1 run ended\n" and "web.7.3 lived on" in halted.stderr
+        assert forgotten.wait(10) == -signal.SIGKILL
+    assert not group.parent.exists()
 
 
 def test_a_halt_gives_each_run_the_time_it_was_declared_with_and_no_more_than_it_has_itself(capsule: Daemon) -> None:

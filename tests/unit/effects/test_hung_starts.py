@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from capsuled.secrets import Unsealer
 from containerdapi import tasks_pb2
 from effects.actions import STARTS_AT_ONCE, Actions
-from effects.containers.containerd_driver import CREATE_S, SHIM_S, ContainerdDriver
+from effects.containers.containerd_driver import CREATE_S, ContainerdDriver
+from effects.containers.ending import SHIM_S
 from effects.errors import HostPathMissing, StartFailed
 from effects.goals import Effect, StartRun, StopRun
 from effects.host_paths import HostPaths

@@ -1,8 +1,8 @@
-"""What a run's cgroup has counted, and what a cut birth left of one."""
+"""What a run's cgroup has counted, who is in it, and what a cut birth left of one."""
 
 from pathlib import Path
 
-from effects.runs.cgroups import Killed, killed, remove
+from effects.runs.cgroups import Killed, below, killed, members, remove
 
 
 def put(directory: Path, **files: str) -> Path:
@@ -53,3 +53,16 @@ def test_no_limit_is_zero_in_version_1_too(tmp_path: Path) -> None:
         memory__limit_in_bytes="9223372036854771712\n",
     )
     assert killed("/c", tmp_path) == Killed(1, 0)
+
+
+def test_who_is_in_a_group_or_below_it_is_found_in_every_hierarchy(tmp_path: Path) -> None:
+    put(tmp_path / "memory" / "c" / "one", cgroup__procs="0\n11\n12\n")
+    put(tmp_path / "pids" / "c" / "one" / "below", cgroup__procs="13\n")
+    put(tmp_path / "pids" / "c" / "two", cgroup__procs="14\n")
+    assert members("/c/one", tmp_path) == {11, 12, 13}
+    assert below("/c", tmp_path) == {"one", "two"}
+    new = tmp_path / "new"
+    put(new, cgroup__controllers="memory\n")
+    put(new / "c" / "one", cgroup__procs="15\n")
+    assert members("/c/one", new) == {15} and below("/c", new) == {"one"}
+    assert not members("/gone", tmp_path) and not below("/gone", tmp_path)
