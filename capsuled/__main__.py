@@ -242,9 +242,11 @@ class _LogFile(logging.FileHandler):
 
 
 async def _halt(layout: Layout, settings: Settings, log_file: Path, within_s: float) -> int:
+    # Whoever is told to end does not leave half of it: what has ended by then would count as ended by itself.
+    hurry = _stopping()
     from capsuled.halt import halt
 
-    ended = await halt(layout, settings, log_file, within_s)
+    ended = await halt(layout, settings, log_file, within_s, hurry)
     print(f"{ended} run{'' if ended == 1 else 's'} ended" if ended else "nothing ran any more")
     return 0
 

@@ -34,6 +34,7 @@ from effects.containers.bundles import Bundles
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
 from effects.containers.last_resort import Ends, LastResort
+from effects.cut_short import done_unless
 from effects.errors import DriverError
 from effects.images.content import ContentStore
 from effects.images.leases import Leases
@@ -67,15 +68,16 @@ READY_S = 10.0
 
 
 class Graces:
-    """How long each run may take to end, asked for when it is its turn."""
+    """How long each run may take to end, asked for when it is its turn; no longer at all once `hurry` is set."""
 
-    def __init__(self, workloads: Mapping[str, Workload], within_s: float) -> None:
+    def __init__(self, workloads: Mapping[str, Workload], within_s: float, hurry: asyncio.Event) -> None:
+        self.hurry = hurry
         self._by_stem = {stem_of(name): workload.spec.stop_grace_ms for name, workload in workloads.items()}
         self._deadline = time.monotonic() + within_s
 
     def of(self, name: str) -> int:
         """Of a workload, or of what its identifiers begin with, in milliseconds; no more than is left for all."""
-        left_ms = max(0, int((self._deadline - time.monotonic()) * 1_000))
+        left_ms = 0 if self.hurry.is_set() else max(0, int((self._deadline - time.monotonic()) * 1_000))
         return min(self._by_stem.get(stem_of(name), UNKNOWN_MS), left_ms)
 
 
@@ -90,15 +92,15 @@ class Ended(msgspec.Struct, frozen=True):
         return Ended(self.count + directly.count, next(iter(directly.left), self.left))
 
 
-async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: float) -> int:
+async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: float, hurry: asyncio.Event) -> int:
     """End every run; returns how many were. The daemon must not be running. No run is waited for when `within_s` are
-    over: what has not ended by then is killed."""
+    over, or `hurry` is set: what has not ended by then is killed."""
     # To end what runs takes no key, and must work where the keys are lost.
     identity = Identity(load_or_make_id(layout.identity), b"")
     network = linux_network(layout, settings, identity)
     try:
         lives = _has_tasks(layout) or _has_machines(layout)
-        ended = await _end(layout, settings, identity, log_file, within_s) if lives else Ended()
+        ended = await _end(layout, settings, identity, log_file, within_s, hurry) if lives else Ended()
         ended = ended.beside(await end_survivors(cgroup_parent(identity)))
         end_idle_shims(paths_under(layout.containerd, layout.run))  # of what had ended before, and nobody removed
         note(layout.side_log, ended.left)
@@ -150,10 +152,12 @@ def _has_machines(layout: Layout) -> bool:
     return any(places.of(key).monitor() is not None for key in places.runs())
 
 
-async def _end(layout: Layout, settings: Settings, identity: Identity, log_file: Path, within_s: float) -> Ended:
+async def _end(
+    layout: Layout, settings: Settings, identity: Identity, log_file: Path, within_s: float, hurry: asyncio.Event
+) -> Ended:
     """A containerd that does not start is done without."""
     workloads = await _remembered(layout)
-    graces = Graces(workloads, within_s)
+    graces = Graces(workloads, within_s, hurry)
     paths = paths_under(layout.containerd, layout.run)
     connection = Connection(paths.address)
     leases = Leases(connection)
@@ -220,13 +224,22 @@ async def end_all(drivers: RunDrivers, workloads: Mapping[str, Workload], graces
     withstood: set[RunKey] = set()
     for turn in ending_turns(_needs(workloads), dict.fromkeys(one.name for _, one in runs)):
         ours = [(driver, one) for driver, one in runs if one.name in turn]
-        ends = (driver.stop(one.name, one.uid, one.run, graces.of(one.name)) for driver, one in ours)
+        ends = (_stop(driver, one, graces) for driver, one in ours)
         withstood |= await _failed("ended", [one for _, one in ours], ends)
     removals = (driver.remove_run(one.name, one.uid, one.run) for driver, one in runs)
     withstood &= await _failed("removed", [one for _, one in runs], removals)
     lived = [one for _, one in runs if one.alive]
     left = [one for one in lived if _key(one) in withstood]
     return Ended(len(lived) - len(left), left[0].name if left else unseen)
+
+
+async def _stop(driver: RunDriver, one: ObservedRun, graces: Graces) -> None:
+    grace_ms = graces.of(one.name)
+    if grace_ms:
+        if await done_unless(graces.hurry, driver.stop(one.name, one.uid, one.run, grace_ms)):
+            return
+        log.warning("%s is not waited for any longer: it is killed", one.name)
+    await driver.stop(one.name, one.uid, one.run, 0)
 
 
 def _needs(workloads: Mapping[str, Workload]) -> Mapping[str, Sequence[str]]:
@@ -269,7 +282,7 @@ async def _remembered(layout: Layout) -> Mapping[str, Workload]:
 
 
 async def _end_directly(layout: Layout, workloads: Mapping[str, Workload], graces: Graces) -> Ends:
-    ended = await LastResort(layout.runc).stop_all(graces.of, _needs(workloads))
+    ended = await LastResort(layout.runc).stop_all(graces.of, _needs(workloads), graces.hurry)
     for place in (layout.run / "state").glob(f"{TASKS}/*/*/rootfs"):
         if place.is_mount():
             try:

@@ -111,6 +111,8 @@ def stop(state: Path) -> None:
         os.kill(pid, signal.SIGTERM)
         while lives(pid):
             time.sleep(0.05)
+    # Ctrl-C is for the halt, which hears it, too, and then kills what it waits for: it is to be waited for itself.
+    signal.signal(signal.SIGINT, lambda *_: None)
     subprocess.run([BIN / "capsuled", "--state", state, "--halt"], check=True)
 
 

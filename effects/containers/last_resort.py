@@ -14,9 +14,10 @@ from pathlib import Path
 
 import msgspec
 
-from effects.alive import PARENT, ended_within, stat_field
+from effects.alive import PARENT, ended_within, has_ended, stat_field
 from effects.containerd.connection import NAMESPACE
 from effects.containers.first_process import first_process
+from effects.cut_short import done_unless
 from effects.errors import StartFailed
 from effects.runs.names import stem_of, workload_of
 from projections.ending import ending_turns
@@ -53,21 +54,29 @@ class LastResort:
             raise StartFailed("the process does not end although it was killed: it may hang in the kernel")
         return ends.count
 
-    async def stop_all(self, grace_ms: Callable[[str], int], needs: Mapping[str, Collection[str]] = _NOTHING) -> Ends:
+    async def stop_all(
+        self,
+        grace_ms: Callable[[str], int],
+        needs: Mapping[str, Collection[str]] = _NOTHING,
+        hurry: asyncio.Event | None = None,
+    ) -> Ends:
         """End everything, and the shims that watched over it. `grace_ms` says how long each may take, by what the
-        workload's identifiers begin with; `needs` which workloads each depends on: who uses another ends before it."""
+        workload's identifiers begin with, until `hurry` is set; `needs` which workloads each depends on: who uses
+        another ends before it."""
         ended: dict[Path, bool | None] = {}
         found = self._found()
         for turn in ending_turns(_by_stem(needs), dict.fromkeys(map(_stem, found))):
             ours = [one for one in found if _stem(one) in turn]
-            ends = await asyncio.gather(*(self._end(one, grace_ms(_stem(one)), with_shim=True) for one in ours))
+            ends = await asyncio.gather(*(self._end(one, grace_ms(_stem(one)), hurry, with_shim=True) for one in ours))
             ended.update(zip(ours, ends, strict=True))
         return _counted(ended)
 
     def _found(self) -> tuple[Path, ...]:
         return tuple(self._directory.iterdir()) if self._directory.is_dir() else ()
 
-    async def _end(self, directory: Path, grace_ms: int, with_shim: bool = False) -> bool | None:
+    async def _end(
+        self, directory: Path, grace_ms: int, hurry: asyncio.Event | None = None, with_shim: bool = False
+    ) -> bool | None:
         """Whether it has ended; None where nothing lived."""
         found = first_process(directory)
         if found is None:
@@ -77,7 +86,8 @@ class LastResort:
             shim = int(stat_field(pid, PARENT)) if with_shim else 0
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(process, asking)
-                if not await ended_within(process, grace_ms / 1000):
+                await done_unless(hurry or asyncio.Event(), ended_within(process, grace_ms / 1000))
+                if not has_ended(process):
                     signal.pidfd_send_signal(process, signal.SIGKILL)
                     if not await ended_within(process, KILL_WAIT_S):
                         # Its shim stays, too: by it a later containerd hears of the end.

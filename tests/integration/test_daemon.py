@@ -188,6 +188,31 @@ def test_a_halt_gives_each_run_the_time_it_was_declared_with_and_no_more_than_it
     assert ended == {(): ["patient"], ("--within", "2"): []}
 
 
+def test_a_halt_that_is_told_to_end_kills_what_it_waits_for_and_nothing_counts_as_ended_by_itself(
+    capsule: Daemon,
+) -> None:
+    deaf = "trap '' TERM; echo ready; while :; do sleep 1 & wait $!; done"
+    capsule.apply(manifest("deaf", deaf, stopGraceSeconds=60), "--wait")
+    capsule.apply(manifest("willing", SERVE, restart="ON_FAILURE"), "--wait")
+    capsule.until(lambda: capsule.good("logs", "deaf") == capsule.good("logs", "willing") == "ready\n", "both listen")
+    pids = [capsule.status(name)["pid"] for name in ("willing", "deaf")]
+    capsule.stop()
+    halt = [CAPSULED, "--state", str(capsule.state), "--halt"]
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with running(halt, env=capsule.environment, **output) as halting:
+        capsule.until_gone(pids[0])
+        halting.send_signal(signal.SIGINT)
+        said, complaints = halting.communicate(timeout=30)
+    assert (halting.returncode, said) == (0, "2 runs ended\n"), complaints
+    assert "Traceback" not in complaints and "deaf is not waited for any longer" in complaints
+    assert not Path(f"/proc/{pids[1]}").exists()
+    capsule.start()
+    capsule.good("wait", "deaf", "willing")
+    assert [capsule.status(name)["run"] for name in ("deaf", "willing")] == [2, 2]
+    capsule.stop()
+    subprocess.run([*halt, "--within", "0"], env=capsule.environment, capture_output=True, timeout=60, check=True)
+
+
 @pytest.mark.parametrize("within", ["-1", "soon", "inf"])
 def test_a_halt_has_a_time_that_is_one(within: str, tmp_path: Path) -> None:
     command = [CAPSULED, "--state", str(tmp_path), "--halt", "--within", within]

@@ -18,6 +18,7 @@ from journal.sidelog import Emergency, SideLog
 from projections.observations import ObservedRun
 from projections.state import Workload
 from tests.support.story import Story, declared
+from tests.support.until import until
 
 HANGS = StartFailed("the process does not end although it was killed: it may hang in the kernel")
 HERE = SystemClock().boot_id
@@ -59,7 +60,7 @@ def using() -> Mapping[str, Workload]:
 
 def ended(known: Mapping[str, Workload], **drivers: Any) -> Ended:
     having: Any = drivers
-    return asyncio.run(end_all(having, known, Graces(known, 60.0)))
+    return asyncio.run(end_all(having, known, Graces(known, 60.0, asyncio.Event())))
 
 
 def test_who_uses_another_ends_before_it() -> None:
@@ -87,6 +88,32 @@ def test_a_runtime_that_does_not_answer_keeps_no_other_from_ending_its_runs(capl
     with caplog.at_level(logging.ERROR):
         assert ended(using(), container=Runtime(silent=True), microvm=machines) == Ended(2, "a container")
     assert machines.done[:2] == ["api ended", "db ended"] and "containerd does not answer" in caplog.text
+
+
+class Patient(Runtime):
+    """Runs that end when they are killed, and not before."""
+
+    async def stop(self, name: str, uid: int, run: int, grace_ms: int) -> None:
+        if grace_ms:
+            self.done.append(f"{name} asked")
+            await asyncio.sleep(60)
+        self.done.append(f"{name} ended")
+
+
+def test_whoever_hurries_a_halt_waits_for_nobody_who_was_asked_and_asks_nobody_else() -> None:
+    async def main() -> Ended:
+        hurry, known = asyncio.Event(), using()
+        runtime = Patient("db", "api", "web")
+        drivers: Any = {"container": runtime}
+        halting = asyncio.ensure_future(end_all(drivers, known, Graces(known, 60.0, hurry)))
+        await until(lambda: runtime.done)
+        hurry.set()
+        async with asyncio.timeout(5):
+            outcome = await halting
+        assert runtime.done[:4] == ["web asked", "web ended", "api ended", "db ended"]
+        return outcome
+
+    assert asyncio.run(main()) == Ended(3)
 
 
 def test_what_withstands_an_end_without_a_runtime_is_left_too() -> None:

@@ -111,6 +111,21 @@ def test_everything_is_ended_and_what_is_half_made_is_passed_over(
     assert asyncio.run(LastResort(tmp_path / "nothing").stop_all(grace_ms)) == Ends()
 
 
+def test_one_that_does_not_listen_is_killed_once_nobody_wants_to_wait(tmp_path: Path) -> None:
+    async def main(pid: int) -> Ends:
+        hurry = asyncio.Event()
+        container(tmp_path, "web.7.3", pid, began(pid))
+        asyncio.get_running_loop().call_later(0.05, hurry.set)
+        async with asyncio.timeout(10):
+            return await LastResort(tmp_path).stop_all(lambda _: 60_000, hurry=hurry)
+
+    script = "trap '' TERM; echo ready; while :; do sleep 1; done"
+    with running(["sh", "-c", script], stdout=subprocess.PIPE) as stubborn:
+        assert stubborn.stdout is not None and stubborn.stdout.readline() == b"ready\n"
+        assert asyncio.run(main(stubborn.pid)) == Ends(1)
+        assert stubborn.wait() == -9
+
+
 def hanging(monkeypatch: pytest.MonkeyPatch, pid: int) -> None:
     """This process hangs in the kernel: no signal reaches it."""
     send = signal.pidfd_send_signal
