@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import yaml
-from google.protobuf.descriptor import FieldDescriptor as Field
 
 from capsule.v1 import volume_pb2
 from capsule.v1 import workload_pb2 as pb
@@ -19,15 +18,14 @@ from capsulectl.field_names import (
     OUTPUT_ONLY,
     VOLUME_OUTPUT_ONLY,
     elsewhere,
-    enum_prefix,
     instead,
-    is_quantity,
     names_of,
     nearest,
 )
 from capsulectl.manifest_files import NULL, documents, emptiness
-from capsulectl.places import MERGE, Places, place
-from capsulectl.quantities import duration_ms, size_bytes
+from capsulectl.manifest_values import ManifestError, Values
+from capsulectl.places import MERGE, Places
+from capsulectl.quantities import size_bytes
 from capsulectl.render import say
 from capsulectl.short_forms import MEANT, SHORT
 from projections.manifest import camel
@@ -38,12 +36,6 @@ KINDS = {
     "WORKLOAD_KIND_CONTAINER": pb.WORKLOAD_KIND_CONTAINER,
     "WORKLOAD_KIND_MICRO_VM": pb.WORKLOAD_KIND_MICRO_VM,
 }
-_INT = "tag:yaml.org,2002:int"
-_FLOAT = "tag:yaml.org,2002:float"
-_STR = "tag:yaml.org,2002:str"
-_BOOL = "tag:yaml.org,2002:bool"
-_NOT_OFFERED = frozenset({"DESIRED_STATE_DELETING"})
-"""What is answered, and nothing that a manifest could ask for."""
 _MERGES_MAX = 4
 """Bounds what merges itself."""
 
@@ -54,14 +46,6 @@ class VolumeManifest(NamedTuple):
     name: str
     size_bytes: int
     drift: int = 0
-
-
-class ManifestError(Failure):
-    """Says where: file, line, and the path of the field."""
-
-    def __init__(self, source: str, node: yaml.Node, path: str, problem: str) -> None:
-        where = f"{path}: " if path else ""
-        super().__init__(f"{place(source, node)}: {where}{problem}", USAGE)
 
 
 def load(
@@ -86,15 +70,21 @@ def load(
     return workloads, volumes
 
 
+_Said = dict[str, tuple[int, str]]
+"""What was said of a restart policy: by field its value, and under which name."""
+
+
 class _Document:
     """One document of one source."""
 
     def __init__(self, source: str) -> None:
         self._source = source
+        self._read = Values(source)
         self._strays: list[str] = []
+        self._policies: dict[str, _Said] = {}
 
     def _wrong(self, node: yaml.Node, path: str, problem: str) -> ManifestError:
-        return ManifestError(self._source, node, path, problem)
+        return self._read.wrong(node, path, problem)
 
     def parse(self, node: yaml.Node) -> pb.Workload | VolumeManifest:
         """The message. Raises Failure: of fields that nobody knows it names all, for they are mended together; what
@@ -112,7 +102,7 @@ class _Document:
         fields = self._mapping(node, "")
         if "kind" not in fields:
             raise self._wrong(node, "kind", f"missing: {elsewhere(fields) or 'Container, MicroVM or Volume'}")
-        kind = self._scalar(fields["kind"][1], "kind")
+        kind = self._read.scalar(fields["kind"][1], "kind")
         if kind == "Volume":
             return self._volume(node, fields)
         if kind not in KINDS:
@@ -153,17 +143,19 @@ class _Document:
         for name in ("name", size):
             if name not in fields:
                 raise self._wrong(node, name, "missing")
-        drift = self._enum(pb.DriftPolicy.DESCRIPTOR, fields["drift"][1], "drift") if "drift" in fields else 0
+        drift = self._read.enum(pb.DriftPolicy.DESCRIPTOR, fields["drift"][1], "drift") if "drift" in fields else 0
         try:
-            return VolumeManifest(self._scalar(fields["name"][1], "name"), self._size(fields[size][1], size), drift)
+            return VolumeManifest(
+                self._read.scalar(fields["name"][1], "name"), self._size(fields[size][1], size), drift
+            )
         except ValueError as error:
             raise self._wrong(fields[size][1], size, str(error)) from error
 
     def _size(self, node: yaml.Node, name: str) -> int:
         """As declared, with its unit; or as `volume get` prints it."""
         if name == "sizeBytes":
-            return self._number(volume_pb2.Volume.DESCRIPTOR.fields_by_name["size_bytes"], node, name)
-        return size_bytes(self._scalar(node, name))
+            return self._read.number(volume_pb2.Volume.DESCRIPTOR.fields_by_name["size_bytes"], node, name)
+        return size_bytes(self._read.scalar(node, name))
 
     # --- YAML to messages ----------------------------------------------------------------------------------------
 
@@ -177,7 +169,7 @@ class _Document:
         for key, value in node.value:
             if key.tag == MERGE:
                 continue
-            name = self._scalar(key, path)
+            name = self._read.scalar(key, path)
             if name in fields:
                 raise self._wrong(key, _join(path, name), "given twice")
             fields[name] = (key, value)
@@ -187,9 +179,11 @@ class _Document:
                     fields = self._mapping(other, path, merged + 1) | fields
         return fields
 
-    def _fill(self, message: Any, fields: dict[str, tuple[yaml.Node, yaml.Node]], path: str) -> None:
+    def _fill(self, message: Any, fields: dict[str, tuple[yaml.Node, yaml.Node]], path: str) -> dict[str, yaml.Node]:
+        """What it has a value of, by field, with the key that gave it."""
         known = names_of(message.DESCRIPTOR)
         given: set[str] = set()
+        said: dict[str, yaml.Node] = {}
         for name, (key, value) in fields.items():
             where = _join(path, name)
             field = known.get(name)
@@ -208,11 +202,15 @@ class _Document:
             if name in (field.json_name, field.name):
                 self._set(message, field, value, where)
             else:
-                setattr(message, field.name, self._quantity(field, value, where))
+                setattr(message, field.name, self._read.quantity(field, value, where))
+            said[field.name] = key
+        return said
 
     def _set(self, message: Any, field: Any, node: yaml.Node, path: str) -> None:
         if field.name == "restart":
             self._restart(message, field, node, path)
+        elif field.name == "restart_policy":
+            self._policy(message, self._mapping(node, path), path)
         elif field.message_type is not None and field.message_type.GetOptions().map_entry:
             target = getattr(message, field.name)
             for key, value, of in self._pairs(node, path, secrets=_has_secrets(message, field)):
@@ -230,13 +228,13 @@ class _Document:
                 if field.message_type is not None:
                     self._item(target.add(), item, where)
                 else:
-                    target.append(self._value(field, item, where))
+                    target.append(self._read.value(field, item, where))
         elif field.message_type is not None:
             target = getattr(message, field.name)
             target.SetInParent()
             self._fill(target, self._mapping(node, path), path)
         else:
-            setattr(message, field.name, self._value(field, node, path))
+            setattr(message, field.name, self._read.value(field, node, path))
 
     def _item(self, message: Any, node: yaml.Node, path: str) -> None:
         """One of a list: a mapping, or its short form."""
@@ -248,9 +246,9 @@ class _Document:
             return
         read, _ = SHORT[name]
         try:
-            for field, value in read(self._text(node, path)).items():
+            for field, value in read(self._read.text(node, path)).items():
                 if not isinstance(value, str | bool):
-                    self._below(message.DESCRIPTOR.fields_by_name[field], value, node, path)
+                    self._read.below(message.DESCRIPTOR.fields_by_name[field], value, node, path)
                 setattr(message, field, value)
         except ValueError as error:
             raise self._wrong(node, path, str(error)) from error
@@ -262,20 +260,37 @@ class _Document:
             mode = fields.pop("mode", None)
             if mode is None:
                 raise self._wrong(node, f"{path}.mode", "missing: always, on-failure or never")
-            message.restart = self._enum(field.enum_type, mode[1], f"{path}.mode")
+            message.restart = self._read.enum(field.enum_type, mode[1], f"{path}.mode")
             if fields:
-                self._fill(message.restart_policy, fields, path)
+                self._policy(message, fields, path)
             return
-        mode_text, colon, attempts = self._scalar(node, path).partition(":")
+        mode_text, colon, attempts = self._read.scalar(node, path).partition(":")
         if mode_text == "unless-stopped":
             raise self._wrong(node, path, "write always: what was stopped by hand stays stopped with every mode")
         if not colon:
-            message.restart = self._enum(field.enum_type, node, path)
+            message.restart = self._read.enum(field.enum_type, node, path)
             return
         if not attempts.isdecimal() or not 0 < int(attempts) < 1 << 32:
             raise self._wrong(node, path, f"{attempts!r} is no number of attempts: write it like on-failure:3")
-        message.restart = self._enum_value(field.enum_type, mode_text, node, path)
-        message.restart_policy.max_attempts = int(attempts)
+        message.restart = self._read.enum_value(field.enum_type, mode_text, node, path)
+        self._policy_field(message, "max_attempts", int(attempts), node, path)
+
+    def _policy(self, message: Any, fields: dict[str, tuple[yaml.Node, yaml.Node]], path: str) -> None:
+        """The restart policy, or what `restart` says of it."""
+        message.restart_policy.SetInParent()
+        policy = type(message.restart_policy)()
+        for name, key in self._fill(policy, fields, path).items():
+            self._policy_field(message, name, getattr(policy, name), key, path)
+
+    def _policy_field(self, message: Any, name: str, value: int, node: yaml.Node, path: str) -> None:
+        """Both `restart` and `restartPolicy` may say it, as where the policy that `get` prints stands in a manifest and
+        `restart` is edited: then both must say the same, for whoever wrote them expects both to be honoured."""
+        section, _, by = path.rpartition(".")
+        before = self._policies.setdefault(section, {}).setdefault(name, (value, by))
+        if before[0] != value:
+            both = f"in {before[1]} {before[0]}, and in {by} {value}"
+            raise self._wrong(node, path, f"{camel(name)} is given twice: {both}")
+        setattr(message.restart_policy, name, value)
 
     def _pairs(self, node: yaml.Node, path: str, secrets: bool) -> Iterator[tuple[str, str, str]]:
         """Name, value and of what it is one. A mapping, or a list of names, each with a value or, with `secrets`, a
@@ -292,92 +307,14 @@ class _Document:
                 if fields.keys() != {"name", of}:
                     words = "value or secret" if secrets else "value"
                     raise self._wrong(item, f"{path}[{number}]", f"must have name and {words}, and nothing else")
-                name = self._scalar(fields["name"][1], f"{path}[{number}].name")
+                name = self._read.scalar(fields["name"][1], f"{path}[{number}].name")
                 if name in seen:
                     raise self._wrong(item, f"{path}[{number}]", f"{name} is given twice")
                 seen.add(name)
-                yield name, self._text(fields[of][1], f"{path}[{number}].{of}"), of
+                yield name, self._read.text(fields[of][1], f"{path}[{number}].{of}"), of
             return
         for name, (_, value) in self._mapping(node, path).items():
-            yield name, self._text(value, _join(path, name)), "value"
-
-    def _value(self, field: Any, node: yaml.Node, path: str) -> Any:
-        if field.enum_type is not None:
-            return self._enum(field.enum_type, node, path)
-        match field.cpp_type:
-            case Field.CPPTYPE_STRING:
-                return self._text(node, path)
-            case Field.CPPTYPE_BOOL:
-                if node.tag != _BOOL:
-                    raise self._wrong(node, path, "must be true or false")
-                return yaml.SafeLoader.bool_values[node.value.lower()]
-            case Field.CPPTYPE_DOUBLE:
-                return self._decimal(node, path)
-            case _ if is_quantity(field) and node.tag != _INT:
-                return self._quantity(field, node, path)
-            case _:
-                return self._number(field, node, path)
-
-    def _decimal(self, node: yaml.Node, path: str) -> float:
-        text = self._scalar(node, path)
-        if node.tag not in (_INT, _FLOAT):
-            raise self._wrong(node, path, "must be a number, like 0.5 or 2")
-        try:
-            return float(text)
-        except ValueError:
-            raise self._wrong(node, path, "must be a number, like 0.5 or 2") from None
-
-    def _quantity(self, field: Any, node: yaml.Node, path: str) -> int:
-        """A size or a duration with its unit."""
-        try:
-            value = (size_bytes if field.name.endswith("_bytes") else duration_ms)(self._scalar(node, path))
-        except ValueError as error:
-            raise self._wrong(node, path, str(error)) from error
-        return self._below(field, value, node, path)
-
-    def _number(self, field: Any, node: yaml.Node, path: str) -> int:
-        text = self._scalar(node, path)
-        signed = field.cpp_type in (Field.CPPTYPE_INT32, Field.CPPTYPE_INT64)
-        digits = text.removeprefix("-") if signed else text
-        # As text, in quotes, JSON writes large numbers, and so do older manifests.
-        if node.tag not in (_INT, _STR) or not digits.isdecimal() or (len(digits) > 1 and digits.startswith("0")):
-            sign = ", and not negative" if not signed and text.startswith("-") else ""
-            raise self._wrong(node, path, f"must be a whole number{sign}")
-        return self._below(field, int(text), node, path)
-
-    def _below(self, field: Any, value: int, node: yaml.Node, path: str) -> int:
-        limit = 1 << {Field.CPPTYPE_UINT32: 32, Field.CPPTYPE_INT32: 31, Field.CPPTYPE_INT64: 63}.get(
-            field.cpp_type, 64
-        )
-        if not -limit <= value < limit:
-            raise self._wrong(node, path, f"must be below {limit}")
-        return value
-
-    def _enum(self, enum: Any, node: yaml.Node, path: str) -> int:
-        return self._enum_value(enum, self._scalar(node, path), node, path)
-
-    def _enum_value(self, enum: Any, text: str, node: yaml.Node, path: str) -> int:
-        prefix = enum_prefix(enum)
-        if text.isdecimal() and int(text) in enum.values_by_number:
-            return int(text)
-        for name in (text, prefix + text.upper().replace("-", "_")):
-            if name in enum.values_by_name:
-                return int(enum.values_by_name[name].number)
-        names = [one.name.removeprefix(prefix) for one in enum.values if one.number and one.name not in _NOT_OFFERED]
-        words = ", ".join(name.lower().replace("_", "-") if enum.name == "RestartMode" else name for name in names)
-        raise self._wrong(node, path, f"{text!r} is none of {words}")
-
-    def _text(self, node: yaml.Node, path: str) -> str:
-        text = self._scalar(node, path)
-        if node.tag in (_BOOL, NULL):
-            # YAML reads `yes`, `on` and nothing at all as something else than text: only quotes say what is meant.
-            raise self._wrong(node, path, f'must be text: write it in quotes, "{text}"')
-        return text
-
-    def _scalar(self, node: yaml.Node, path: str) -> str:
-        if not isinstance(node, yaml.ScalarNode):
-            raise self._wrong(node, path, "must be a single value")
-        return str(node.value)
+            yield name, self._read.text(value, _join(path, name)), "value"
 
 
 def _kind_instead(word: str) -> str:
