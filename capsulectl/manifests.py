@@ -214,9 +214,11 @@ class _Document:
         elif field.message_type is not None and field.message_type.GetOptions().map_entry:
             target = getattr(message, field.name)
             for key, value, of in self._pairs(node, path, secrets=_has_secrets(message, field)):
-                if of == "secret" and key in message.secret_env:
-                    raise self._wrong(node, path, f"{key} is given in secretEnv, too")
-                (message.secret_env if of == "secret" else target)[key] = value
+                into = message.secret_env if of == "secret" else target
+                if key in into:  # a secret's name can come from env, and then from secretEnv: in either order
+                    other = "env" if field.name == "secret_env" else "secretEnv"
+                    raise self._wrong(node, path, f"{key} is given in {other}, too")
+                into[key] = value
         elif field.is_repeated:
             if not isinstance(node, yaml.SequenceNode):
                 from capsulectl.bracketed import as_list

@@ -192,6 +192,7 @@ def test_a_manifest_that_says_no_network_is_bridged_and_one_that_says_none_has_n
         ("name: a\nkind: Container\ncontainer:\n  image: x\n  restartPolicy: {maxAttempts: 2}\n  restart: on-failure:9\n", "m.yaml:6: container.restart: maxAttempts is given twice: in restartPolicy 2, and in restart 9"),
         ("name: a\nkind: Container\ncontainer:\n  image: x\n  restartPolicy: {maxAttempts: 0}\n  restart: on-failure:9\n", "m.yaml:6: container.restart: maxAttempts is given twice: in restartPolicy 0, and in restart 9"),
         ("name: a\nkind: Container\ncontainer:\n  image: x\n  restart: {mode: always, stable: 1m}\n  restartPolicy: {stableMs: 1}\n", "m.yaml:6: container.restartPolicy: stableMs is given twice: in restart 60000, and in restartPolicy 1"),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  env:\n  - {name: A, secret: y}\n  secretEnv: {A: x}\n", "m.yaml:7: container.secretEnv: A is given in env, too"),
         ("name: a\nkind: Container\ncontainer:\n  image: x\n  secretEnv:\n  - {name: A, secret: y}\n", "m.yaml:6: container.secretEnv[0]: must have name and value, and nothing else"),
         ("name: a\nkind: Container\ncontainer:\n  image: x\n  env: text\n", "m.yaml:5: container.env: must be a mapping"),
         ("name: a\nkind: Container\ncontainer:\n  image: x\n  env: {A: null}\n", "m.yaml:5: container.env.A: must be text"),
