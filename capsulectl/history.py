@@ -1,9 +1,6 @@
 """`capsulectl history` and `capsulectl history show`."""
 
-import datetime
 import json
-import re
-import time
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
@@ -16,10 +13,8 @@ from capsulectl.names import event_types, object_names
 from capsulectl.options import COMMON, Common, Format, Output, boot_number, count, not_empty, sequence_number
 from capsulectl.paging import show_page
 from capsulectl.render import as_json, moment, plain, printable, say, terminal_width, write, write_line
+from capsulectl.times import parse_since, parse_until
 
-_SPAN = re.compile(r"(\d+)\s*([smhdw])(\s*ago)?")
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_FURTHEST_NS = (1 << 63) - 1
 _NARROW = 120
 _KINDS = ("workload/", "volume/", "image/", "key/", "secret/", "registry/")
 
@@ -88,7 +83,7 @@ def history(
         type=type,
         actor=actor,
         since_unix_ns=parse_since(since),
-        until_unix_ns=parse_since(until, option="--until"),
+        until_unix_ns=parse_until(until),
         failed=failed,
         boot=boot,
         limit=limit,
@@ -204,25 +199,6 @@ def show(
     for node in answer.tree:
         mark = "➤" if node.entry.seq == seq else " "
         print(f"{mark} {'   ' * node.depth}{node.entry.seq}  {node.entry.type}  {printable(node.entry.summary)}")
-
-
-def parse_since(text: str, now: float | None = None, option: str = "--since") -> int:
-    """A span back from now (`2h`, `2h ago`), or a moment in local time (with an offset: there), in wall nanoseconds; 0
-    for none, as on the wire: the very first moment of 1970 is told by the one behind it. Raises Failure for what is
-    neither, or too far away to be told in nanoseconds."""
-    if not text:
-        return 0
-    span = _SPAN.fullmatch(text.strip())
-    try:
-        if span is not None:
-            at = (time.time() if now is None else now) - int(span[1]) * _UNITS[span[2]]
-        else:
-            at = datetime.datetime.fromisoformat(text).timestamp()
-        if abs(at_ns := int(at * 1e9)) <= _FURTHEST_NS:
-            return at_ns or 1
-    except (ValueError, OverflowError):
-        pass
-    raise Failure(f"{option} {text!r}: give a span like 10m, 2h, 7d or a moment like 2026-11-24T10:00", USAGE)
 
 
 def name_in(asked: str) -> str:

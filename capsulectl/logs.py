@@ -14,6 +14,7 @@ from capsulectl.log_lines import Printer, Records, stamp
 from capsulectl.options import COMMON, Common, Some, boot_number, count, not_empty, sequence_number
 from capsulectl.render import say, write_line
 from capsulectl.selecting import Labels, check_asked, targets
+from capsulectl.times import parse_since, parse_until
 
 ALL = -1
 
@@ -101,7 +102,7 @@ def logs(names: Some = (), /, *, selector: Labels = (), follow: Follow = False, 
     if follow and until:
         raise Failure("--follow has no end: leave out --until", USAGE)
     only = {"both": pb.LOG_STREAM_UNSPECIFIED, "stdout": pb.LOG_STREAM_STDOUT, "stderr": pb.LOG_STREAM_STDERR}[stream]
-    since_ns, until_ns = _moment(since, "--since"), _moment(until, "--until")
+    since_ns, until_ns = parse_since(since), parse_until(until)
     connection = Connection(common.capsule)
     chosen = targets(connection, names, selector, "logs")
     named, width = bool(selector) or len(chosen) > 1, max(len(name) for name in chosen)
@@ -170,8 +171,8 @@ def daemon_logs(*, follow: Follow = False, tail: Tail = ALL, since: Since = "", 
     request = pb.CapsuleLogsRequest(
         follow=follow,
         level=None if level == "debug" else f"LOG_LEVEL_{level.upper()}",
-        since_unix_ns=_moment(since, "--since"),
-        until_unix_ns=_moment(until, "--until"),
+        since_unix_ns=parse_since(since),
+        until_unix_ns=parse_until(until),
         records=output == "json",
         boots_back=-boot,
     )
@@ -235,14 +236,6 @@ def _record(chunk: Any) -> dict[str, str]:
         "source": chunk.source,
         "message": chunk.message,
     }
-
-
-def _moment(text: str, option: str) -> int:
-    if not text:
-        return 0
-    from capsulectl.history import parse_since
-
-    return parse_since(text, option=option)
 
 
 def _together(copy: Callable[[str], None], names: Sequence[str]) -> None:

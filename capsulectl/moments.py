@@ -24,10 +24,11 @@ _BOOT = re.compile(r"boot:(-?\d+)")
 _SEQ_DIGITS = 19
 
 
-def moment(text: str, option: str = "--at") -> Any:
-    """A Moment. `now` is none in particular. Raises Failure for what is no moment."""
+def moment(text: str, option: str = "--at", begins: bool = False) -> Any:
+    """A Moment, as an end: a time has what happened at it. `begins`: what is meant ends before it. `now` is none in
+    particular. Raises Failure for what is no moment."""
     from capsule.v1 import history_pb2 as pb
-    from capsulectl.history import parse_since
+    from capsulectl.times import parse_since, parse_until
 
     text = text.strip()
     if text == "now":
@@ -38,7 +39,7 @@ def moment(text: str, option: str = "--at") -> Any:
     if boot is not None and -(1 << 31) <= int(boot[1]) < 0:
         return pb.Moment(boot=int(boot[1]))
     try:
-        return pb.Moment(at_unix_ns=parse_since(text, option=option))
+        return pb.Moment(at_unix_ns=(parse_since if begins else parse_until)(text, option=option))
     except Failure as error:
         raise Failure(
             f"{option} {text!r} is no moment: give an entry (1234), a time (2026-11-24T10:00 or `2h ago`), or the end "

@@ -72,7 +72,7 @@ def _upto(connection: Connection, before: str) -> int:
     """The last entry that goes."""
     from capsule.v1 import history_pb2
 
-    wanted = moment(before, "--before")
+    wanted = moment(before, "--before", begins=True)
     if wanted.seq:
         return int(wanted.seq) - 1
     if wanted.boot:

@@ -155,7 +155,8 @@ def events(
     Example: capsulectl workload events web -n 20 -f
     """
     from capsule.v1 import history_pb2
-    from capsulectl.history import parse_since, print_entries
+    from capsulectl.history import print_entries
+    from capsulectl.times import parse_since
 
     name = workload_named(name, "history volume/{}")
     request = history_pb2.HistoryListRequest(
