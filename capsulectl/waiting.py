@@ -16,9 +16,9 @@ import grpc
 
 from capsule.v1 import machine_pb2
 from capsule.v1 import workload_pb2 as pb
-from capsulectl.connection import UNARY_S, Connection, failures, metadata
+from capsulectl.connection import UNARY_S, Connection, failure_of, failures, metadata
 from capsulectl.endings import WAITED, told
-from capsulectl.errors import TIMED_OUT, USAGE, Failure
+from capsulectl.errors import FAILED, TIMED_OUT, USAGE, Failure
 from capsulectl.quantities import seconds_text
 
 LASTS_S: Final = 1.0
@@ -60,6 +60,10 @@ def wait_for(connection: Connection, goals: dict[str, Goal], timeout: float, las
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise
+            if not waiting.synced:
+                raise Failure(
+                    failure_of(error, connection.address, changes=False).message, TIMED_OUT if timeout else FAILED
+                ) from error
             told_of = f"{waiting.states()}{waiting.next()}"
             raise Failure(f"waited {seconds_text(timeout)} in vain: {told_of}", TIMED_OUT) from error
         finally:
@@ -102,6 +106,8 @@ class _Waiting:
         self._left = dict(goals)
         self._seen: dict[str, str] = {}
         self._young: dict[str, float] = {}
+        self.synced = False
+        """Whether all that is there was told: until then nobody knows of the others."""
 
     def is_over(self) -> bool:
         """Whether nobody is left, once those are taken off whose run has lasted by now."""
@@ -120,7 +126,7 @@ class _Waiting:
         return ", ".join(f"{name} is {self._state(name)}" for name in self._left)
 
     def _state(self, name: str) -> str:
-        state = self._seen.get(name, "not there")
+        state = self._seen.get(name, "not there" if self.synced else "not told of yet")
         return f"{state}, for less than {seconds_text(self._lasts_s)}" if name in self._young else state
 
     def next(self) -> str:
@@ -131,6 +137,7 @@ class _Waiting:
     def note(self, item: Any) -> None:
         """What the watch tells. Raises Failure for what can no longer come there."""
         if item.synced:
+            self.synced = True
             for name in [name for name in self._left if name not in self._seen]:
                 if self._left[name] is not Goal.GONE:
                     raise Failure(f"there is no workload {name}: `capsulectl list` shows those there are")

@@ -26,6 +26,12 @@ class Over(grpc.RpcError):
     def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.DEADLINE_EXCEEDED
 
+    def details(self) -> str:
+        return "Deadline Exceeded"
+
+    def trailing_metadata(self) -> Any:
+        return ()
+
 
 class Watched:
     """A machine whose watch tells these items, and then nothing until its deadline."""
@@ -112,10 +118,16 @@ def test_a_run_that_ended_by_itself_with_code_0_is_enough_whatever_follows(for_g
     assert for_goal(ended_as_ill, SYNCED, timeout=0).startswith(f"{TIMED_OUT}: ")
 
 
+def test_a_capsule_that_does_not_answer_says_nothing_of_what_is_there(for_goal: Callable[..., str]) -> None:
+    deaf = f"{TIMED_OUT}: the capsule did not answer in time at unix:/nowhere: it is slow, or hangs"
+    assert for_goal(timeout=0.05) == deaf
+    assert for_goal(told(**PAUSES), timeout=0.05) == deaf
+
+
 def test_a_watch_that_ends_by_itself_is_no_success() -> None:
     machine = Watched()
     machine.machine = SimpleNamespace(Watch=lambda *_, **__: Ended())
-    with pytest.raises(Failure, match="web is not there"):
+    with pytest.raises(Failure, match="web is not told of yet"):
         wait_for(machine, {"web": Goal.RUNNING}, 5)  # type: ignore[arg-type]
 
 
