@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 
 from effects.containerd.connection import translated
-from effects.errors import BadWorkingDir, DriverError, EntrypointMissing, MemoryTooLow, StartFailed
+from effects.errors import BadWorkingDir, DriverError, EntrypointMissing, MemoryTooLow, NotExecutable, StartFailed
 
 _BROKEN = re.compile(r"runc did not terminate successfully: (exit status \d+|signal: [\w ]+)")
 _MADE = re.compile(r"mkdir (/[^:]*): ")
@@ -25,7 +25,7 @@ def start_error(error: grpc.aio.AioRpcError, spec: dict[str, Any]) -> DriverErro
     if "executable file not found" in details or ("exec:" in details and "no such file or directory" in details):
         return EntrypointMissing(f"the command{command} does not exist in the image")
     if "exec:" in details and ("permission denied" in details or "is a directory" in details):
-        return EntrypointMissing(f"the command{command} is not executable in the image")
+        return NotExecutable(f"the command{command} is not executable in the image")
     if _is_about_cwd(details, cwd):
         why = next((reason for reason in _REASONS if reason in details), "the runtime does not say why")
         return BadWorkingDir(f"the working directory {cwd} cannot be entered: {why}")

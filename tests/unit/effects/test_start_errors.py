@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from effects.containers.start_errors import start_error
-from effects.errors import BadWorkingDir, DriverError, EntrypointMissing, MemoryTooLow, StartFailed
+from effects.errors import BadWorkingDir, DriverError, EntrypointMissing, MemoryTooLow, NotExecutable, StartFailed
 
 CHAIN = "failed to create shim task: OCI runtime create failed: "
 SPEC = {"process": {"args": ["serve"], "cwd": "/srv"}}
@@ -21,7 +21,12 @@ SPEC = {"process": {"args": ["serve"], "cwd": "/srv"}}
         ),
         (
             f'{CHAIN}runc create failed: unable to start container process: exec: "serve": permission denied: unknown',
-            EntrypointMissing,
+            NotExecutable,
+            "the command `serve` is not executable in the image",
+        ),
+        (
+            f'{CHAIN}runc create failed: unable to start container process: exec: "/srv": is a directory: unknown',
+            NotExecutable,
             "the command `serve` is not executable in the image",
         ),
         (
