@@ -7,11 +7,14 @@ from journal.specs import Fault
 from projections.details import Detail
 
 _AGAIN = "apply it again"
+_AGAIN_OR_PULL = _AGAIN + "; an image mended under the same name: `capsulectl apply -f FILE --pull`"
+"""A workload stays pinned to what its image's name meant, which may be what is broken."""
 
 BY_REASON: dict[str, str] = {
     "RUNTIME_UNAVAILABLE": "containerd is started again by itself; if it stays away, `capsulectl capsule logs` tells",
     "IMAGE_MISSING": "`capsulectl image pull {image}` or `capsulectl image push ARCHIVE` brings the image",
-    "IMAGE_UNREADABLE": "build or pull the image anew: what is in it cannot be used; then " + _AGAIN,
+    "IMAGE_UNREADABLE": "build or pull the image anew: what is in it cannot be used. Mended under the same name: "
+    "`capsulectl apply -f FILE --pull`; under another: name that, then " + _AGAIN,
     "IMAGE_CORRUPT": "`capsulectl image pull {image}` or `capsulectl image push ARCHIVE` brings it anew: nothing was "
     "kept of what came damaged. They leave a copy that is here as it is: where that is damaged, "
     "`capsulectl delete {name}` and `capsulectl image rm {image}` come first, and then " + _AGAIN,
@@ -21,8 +24,10 @@ BY_REASON: dict[str, str] = {
     "REGISTRY_UNREACHABLE": "it is tried again by itself; see whether the registry answers, or `capsulectl image push`",
     "REGISTRY_UNTRUSTED": "`capsulectl image login HOST --ca FILE` names who signed its certificate; then " + _AGAIN,
     "REGISTRY_DENIED": "`capsulectl image login HOST` with a name that may read {image}; then " + _AGAIN,
-    "ENTRYPOINT_MISSING": "check `command` in the manifest, or what the image names as its entrypoint; then " + _AGAIN,
-    "NOT_EXECUTABLE": "the file is there and cannot be executed: check its mode and its first line; then " + _AGAIN,
+    "ENTRYPOINT_MISSING": "check `command` in the manifest, or what the image names as its entrypoint; then "
+    + _AGAIN_OR_PULL,
+    "NOT_EXECUTABLE": "the file is there and cannot be executed: check its mode and its first line; then "
+    + _AGAIN_OR_PULL,
     "BAD_USER": "name a `user` that the image knows, or a number; then " + _AGAIN,
     "BAD_WORKING_DIR": "name a `workingDir` that the image has and its user may enter; then " + _AGAIN,
     "HOST_PATH_MISSING": "put back the path or what it lies on, or take it out of the manifest; it is tried again by "

@@ -477,3 +477,11 @@ def test_who_was_refused_is_named_by_the_login() -> None:
 
 def test_every_refusal_with_advice_has_its_words() -> None:
     assert set(REFUSED) == set(BY_REFUSAL)
+
+
+@pytest.mark.parametrize("reason", ["IMAGE_UNREADABLE", "ENTRYPOINT_MISSING", "NOT_EXECUTABLE"])
+def test_what_may_lie_in_the_image_says_how_a_mended_one_is_taken(reason: str) -> None:
+    """What is only applied again stays pinned to the one that is broken."""
+    assert "mended under the same name: `capsulectl apply -f FILE --pull`" in BY_REASON[reason].replace(
+        "Mended", "mended"
+    )
