@@ -39,7 +39,8 @@ BY_REASON: dict[str, str] = {
     "a subnet in `/perm/capsule/subnet`, then `capsulectl capsule reboot`): that one is somebody else's",
     "VOLUME_MISSING": "`capsulectl volume get` says since when; bring it back, or `capsulectl volume import` an export",
     "SNAPSHOT_MISSING": "`capsulectl volume snapshots {name}` lists those there are",
-    "SNAPSHOT_DAMAGED": "`capsulectl volume restore {name}` takes another of `capsulectl volume snapshots {name}`",
+    "SNAPSHOT_DAMAGED": "`capsulectl volume restore {name} LABEL` takes another of `capsulectl volume snapshots "
+    "{name}`",
     "VOLUME_DAMAGED": "its file system needs a person: copy the file first, then `fsck` it",
     "VOLUME_BUSY": "something still uses it (`fuser -vm` on the machine); it is tried again by itself",
     "VOLUME_TOO_LARGE": "declare it smaller, or add storage",
@@ -59,7 +60,7 @@ BY_REFUSAL: dict[str, str] = {
     "IMAGE_NOT_FOUND": "`capsulectl image pull` or `capsulectl image push` brings the image; then " + _AGAIN,
     "VOLUME_NOT_FOUND": "`capsulectl volume create`, or declare the volume beside it; then " + _AGAIN,
     "VOLUME_HELD": "stop the workload that mounts the volume (`capsulectl volume list`); then try it again",
-    "VOLUME_EXISTS": "choose another name, or `capsulectl volume resize {name}`",
+    "VOLUME_EXISTS": "choose another name, or `capsulectl volume resize {name} SIZE`",
     "VOLUME_IN_USE": "stop the workload that has it mounted (`capsulectl volume list`); then try it again",
     "VOLUME_REFERENCED": "delete the workloads that mount it, or `capsulectl volume delete {name} --force`",
     "VOLUME_SHRINK": "make a smaller volume, and copy what is in this one",
@@ -144,8 +145,8 @@ ILL_AGAIN = (
 """After several runs in a row that ended because they were unhealthy, until one is well."""
 
 VOLUME_GONE = (
-    "`capsulectl volume create {volume}`, if there is none of that name (it will be empty), then apply {name} again; "
-    "by itself it does not start"
+    "`capsulectl volume create {volume} SIZE`, if there is none of that name (it will be empty), then apply {name} "
+    "again; by itself it does not start"
 )
 """Where a volume that it mounts was deleted: it names that one, whatever else has its name by then."""
 

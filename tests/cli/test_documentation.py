@@ -96,6 +96,18 @@ def test_every_command_line_on_a_page_is_one_that_there_is(page: Path) -> None:
     assert not wrong
 
 
+def test_what_is_advised_of_an_object_wants_nothing_more_than_its_name() -> None:
+    told = [span for span in named_in_prose(ROOT / "docs" / "remedies.md") if span.startswith("capsulectl ")]
+    assert not [line for line in told if "{" in line and isinstance(fault(line.split()[1:]), MissingArgumentError)]
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: page.name)
+def test_no_shell_takes_a_word_for_one_of_its_history(page: Path) -> None:
+    """bash does so at its prompt with `!old`, unless that stands in single quotes."""
+    lines = [line for line in (*lines_of_blocks(page), *named_in_prose(page)) if line.startswith("capsulectl ")]
+    assert not [line for line in lines if re.search(r"![^\s=(]", re.sub(r"'[^']*'", "", line))]
+
+
 @pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: page.name)
 def test_every_target_of_make_on_a_page_is_one_that_there_is(page: Path) -> None:
     there = set(_TARGET.findall((ROOT / "Makefile").read_text()))
