@@ -8,10 +8,11 @@ import yaml
 
 from capsulectl.errors import USAGE, Failure
 from capsulectl.files import file_text, input_text
+from capsulectl.json_nodes import json_node
+from capsulectl.node_tags import NULL, stray
 from capsulectl.render import say
 
 SUFFIXES = (".yaml", ".yml", ".json")
-NULL = "tag:yaml.org,2002:null"
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LISTS, _READ_AT = ("workloads", "volumes"), ("desiredSeq", "seq")
 """What `list` and `get` print of several at once, and beside that when it was so."""
@@ -73,8 +74,10 @@ def _tell_of(unread: list[str], recursive: bool) -> None:
 
 def _documents(source: str, text: str) -> Iterator[yaml.Node]:
     try:
-        for node in yaml.compose_all(text, Loader=_Loader):
+        as_json = json_node(text)
+        for node in yaml.compose_all(text, Loader=_Loader) if as_json is None else (as_json,):
             if node is not None and not (isinstance(node, yaml.ScalarNode) and node.tag == NULL):
+                _check_tags(source, node)
                 yield from _listed(node)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
@@ -82,6 +85,14 @@ def _documents(source: str, text: str) -> Iterator[yaml.Node]:
         raise Failure(f"{source}{line}: no valid YAML: {error.problem}{hint}", USAGE) from error
     except yaml.YAMLError as error:
         raise Failure(f"{source}: no valid YAML: {error}", USAGE) from error
+
+
+def _check_tags(source: str, node: yaml.Node) -> None:
+    """Raises Failure for a tag that would be ignored: what is behind `!!binary` is not what it says."""
+    found = stray(node)
+    if found is not None:
+        line = found[0].start_mark.line + 1
+        raise Failure(f"{source}:{line}: the tag {found[1]} is none that is read here: write the value itself", USAGE)
 
 
 def _listed(node: yaml.Node) -> list[yaml.Node]:

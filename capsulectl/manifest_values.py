@@ -7,14 +7,10 @@ from google.protobuf.descriptor import FieldDescriptor as Field
 
 from capsulectl.errors import USAGE, Failure
 from capsulectl.field_names import enum_prefix, is_quantity
-from capsulectl.manifest_files import NULL
+from capsulectl.node_tags import BOOL, FLOAT, INT, NULL, STR
 from capsulectl.places import place
 from capsulectl.quantities import duration_ms, size_bytes
 
-_INT = "tag:yaml.org,2002:int"
-_FLOAT = "tag:yaml.org,2002:float"
-_STR = "tag:yaml.org,2002:str"
-_BOOL = "tag:yaml.org,2002:bool"
 _NOT_OFFERED = frozenset({"DESIRED_STATE_DELETING"})
 """What is answered, and nothing that a manifest could ask for."""
 
@@ -45,12 +41,12 @@ class Values:
             case Field.CPPTYPE_STRING:
                 return self.text(node, path)
             case Field.CPPTYPE_BOOL:
-                if node.tag != _BOOL:
+                if node.tag != BOOL or node.value.lower() not in yaml.SafeLoader.bool_values:
                     raise self.wrong(node, path, "must be true or false")
                 return yaml.SafeLoader.bool_values[node.value.lower()]
             case Field.CPPTYPE_DOUBLE:
                 return self.decimal(node, path)
-            case _ if is_quantity(field) and node.tag != _INT:
+            case _ if is_quantity(field) and node.tag != INT:
                 return self.quantity(field, node, path)
             case _:
                 return self.number(field, node, path)
@@ -58,7 +54,7 @@ class Values:
     def decimal(self, node: yaml.Node, path: str) -> float:
         """A number that may have a fraction."""
         text = self.scalar(node, path)
-        if node.tag not in (_INT, _FLOAT):
+        if node.tag not in (INT, FLOAT):
             raise self.wrong(node, path, "must be a number, like 0.5 or 2")
         try:
             return float(text)
@@ -79,7 +75,7 @@ class Values:
         signed = field.cpp_type in (Field.CPPTYPE_INT32, Field.CPPTYPE_INT64)
         digits = text.removeprefix("-") if signed else text
         # As text, in quotes, JSON writes large numbers, and so do older manifests.
-        if node.tag not in (_INT, _STR) or not digits.isdecimal() or (len(digits) > 1 and digits.startswith("0")):
+        if node.tag not in (INT, STR) or not digits.isdecimal() or (len(digits) > 1 and digits.startswith("0")):
             sign = ", and not negative" if not signed and text.startswith("-") else ""
             raise self.wrong(node, path, f"must be a whole number{sign}")
         return self.below(field, int(text), node, path)
@@ -112,7 +108,7 @@ class Values:
     def text(self, node: yaml.Node, path: str) -> str:
         """What is text to whoever wrote it."""
         text = self.scalar(node, path)
-        if node.tag in (_BOOL, NULL):
+        if node.tag in (BOOL, NULL):
             # YAML reads `yes`, `on` and nothing at all as something else than text: only quotes say what is meant.
             raise self.wrong(node, path, f'must be text: write it in quotes, "{text}"')
         return text

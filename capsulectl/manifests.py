@@ -22,9 +22,10 @@ from capsulectl.field_names import (
     names_of,
     nearest,
 )
-from capsulectl.manifest_files import NULL, documents, emptiness
+from capsulectl.manifest_files import documents, emptiness
 from capsulectl.manifest_values import ManifestError, Values
-from capsulectl.places import MERGE, Places
+from capsulectl.node_tags import MERGE, NULL
+from capsulectl.places import Places
 from capsulectl.quantities import size_bytes
 from capsulectl.render import say
 from capsulectl.short_forms import MEANT, SHORT

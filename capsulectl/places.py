@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from capsulectl.errors import Failure
+from capsulectl.node_tags import MERGE
 from projections.manifest import written
 
-MERGE = "tag:yaml.org,2002:merge"
 _STEP = re.compile(r"[^.\[\]]+|\[\d+\]")
 
 
