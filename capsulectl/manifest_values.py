@@ -1,5 +1,7 @@
 """What one node of a manifest's YAML says as a field's value: text, numbers, switches, sizes, enum values."""
 
+import re
+from math import isfinite
 from typing import Any
 
 import yaml
@@ -11,6 +13,7 @@ from capsulectl.node_tags import BOOL, FLOAT, INT, NULL, STR
 from capsulectl.places import place
 from capsulectl.quantities import duration_ms, size_bytes
 
+_DECIMAL = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _NOT_OFFERED = frozenset({"DESIRED_STATE_DELETING"})
 """What is answered, and nothing that a manifest could ask for."""
 
@@ -46,7 +49,8 @@ class Values:
                 return yaml.SafeLoader.bool_values[node.value.lower()]
             case Field.CPPTYPE_DOUBLE:
                 return self.decimal(node, path)
-            case _ if is_quantity(field) and node.tag != INT:
+            # In quotes, too, bare digits are bytes or milliseconds where the field is named so: protobuf's own JSON.
+            case _ if is_quantity(field) and not (node.tag == INT or (node.tag == STR and node.value.isdecimal())):
                 return self.quantity(field, node, path)
             case _:
                 return self.number(field, node, path)
@@ -54,12 +58,13 @@ class Values:
     def decimal(self, node: yaml.Node, path: str) -> float:
         """A number that may have a fraction."""
         text = self.scalar(node, path)
-        if node.tag not in (INT, FLOAT):
-            raise self.wrong(node, path, "must be a number, like 0.5 or 2")
+        is_number = node.tag in (INT, FLOAT) or (node.tag == STR and _DECIMAL.fullmatch(text))
         try:
-            return float(text)
+            if is_number and isfinite(number := float(text)):
+                return number
         except ValueError:
-            raise self.wrong(node, path, "must be a number, like 0.5 or 2") from None
+            pass
+        raise self.wrong(node, path, "must be a number, like 0.5 or 2")
 
     def quantity(self, field: Any, node: yaml.Node, path: str) -> int:
         """A size or a duration with its unit."""

@@ -43,6 +43,14 @@ def test_quantities_have_their_unit_in_their_value_or_in_their_name(tmp_path: Pa
     assert container(tmp_path, "resources: {memory: 512Mi, swap: 2Gi}").resources.swap_bytes == 2 << 30
 
 
+def test_numbers_may_stand_in_quotes(tmp_path: Path) -> None:
+    """Where the field's name says the unit, also sizes and durations: so protobuf's own JSON writes large numbers."""
+    limits = container(tmp_path, "resources: {cpus: '0.5', memoryBytes: '67108864', pids: '9'}").resources
+    assert (limits.cpus, limits.memory_bytes, limits.pids) == (0.5, 64 << 20, 9)
+    policy = container(tmp_path, "restartPolicy: {stableMs: '5', backoffCapMs: 2s}").restart_policy
+    assert (policy.stable_ms, policy.backoff_cap_ms) == (5, 2_000)
+
+
 def test_lists_of_things_have_a_line_or_a_mapping_each(tmp_path: Path) -> None:
     found = container(
         tmp_path,
@@ -82,6 +90,13 @@ def test_lists_of_things_have_a_line_or_a_mapping_each(tmp_path: Path) -> None:
         ("resources: {memory: 0.0001K}", "'0.0001K' is no whole number: write 1KiB"),
         ("resources: {memory: 64MiB, memoryBytes: 1}", "given twice, under two names"),
         ("resources: {cpus: half}", "must be a number, like 0.5 or 2"),
+        ("resources: {cpus: 'nan'}", "must be a number, like 0.5 or 2"),
+        ("resources: {cpus: '1e999'}", "must be a number, like 0.5 or 2"),
+        ("resources: {cpus: '1_0'}", "must be a number, like 0.5 or 2"),
+        ("resources: {cpus: true}", "must be a number, like 0.5 or 2"),
+        ("resources: {memory: '64'}", "'64' has no unit that can be trusted: say 64MiB or 64GiB"),
+        ("resources: {memoryBytes: '064'}", "must be a whole number"),
+        ("restart: {mode: always, stable: '5'}", "'5' is no duration with its unit: say 5s or 5ms"),
         ("resources: {memory: 99999999999999T}", "must be below"),
         ("restart: {mode: always, backoffCap: 5}", "'5' is no duration with its unit: say 5s or 5ms"),
         ("tmpfs: ['/tmp:64']", "container.tmpfs[0]: '64' has no unit"),
