@@ -22,6 +22,7 @@ from journal.events import Event, RollbackRequested, WorkloadApplied, WorkloadDe
 from journal.reader import Reader
 from projections.admission import Admitted
 from projections.intents import Rollback
+from projections.phases import RunPhase
 from projections.refusals import Refusal, no_workload
 from projections.rollback import Target, missing_images, target, unpinned
 from projections.state import Deadline, Machine, Workload
@@ -187,7 +188,12 @@ def _items(
         match event:
             case WorkloadApplied():
                 items += [
-                    Item(one.name, word_of(one), restarts=one.changed, image_missing=one.name in missing)
+                    Item(
+                        one.name,
+                        word_of(one),
+                        restarts=one.changed and _ran(before, one.name),
+                        image_missing=one.name in missing,
+                    )
                     for one in event.items
                 ]
             case WorkloadDeleteRequested():
@@ -196,6 +202,14 @@ def _items(
                 pass
     items += [Item(name, "left", reason) for name, reason in left]
     return tuple(sorted(items, key=lambda item: item.name))
+
+
+def _ran(before: Machine | None, name: str) -> bool:
+    """Whether it had a run that could end; where that is not looked up again, it may have had one."""
+    if before is None:
+        return True
+    was = before.workloads.get(name)
+    return was is not None and was.run is not None and was.run.phase not in (RunPhase.EXITED, RunPhase.LOST)
 
 
 def check_reason(reason: str) -> None:

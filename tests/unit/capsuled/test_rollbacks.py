@@ -19,7 +19,7 @@ from effects.images.registry_twin import NOWHERE
 from effects.images.twin import CacheWorld, TwinImages
 from journal.entry import LOCAL
 from journal.errors import JournalError
-from journal.events import Event, VolumeMade, VolumeRemoved, WorkloadRemoved
+from journal.events import EffectStarted, Event, VolumeMade, VolumeRemoved, WorkloadRemoved
 from journal.specs import PortMapping, VolumeMount
 from projections.intents import (
     DEFAULT_SUBNET,
@@ -212,6 +212,16 @@ async def test_what_is_left_keeps_its_port_and_its_volume(capsule: Capsule) -> N
     with pytest.raises(Refused) as refused:
         await capsule.rolled_back(then)
     assert refused.value.refusal.reason == "NOTHING_GOES_BACK"
+
+
+@living
+async def test_only_a_run_that_there_is_ends(capsule: Capsule) -> None:
+    then = await capsule.apply(declared("web", "then"), declared("job", "then"))
+    await capsule.apply(declared("web", "now"), declared("job", "now"))
+    web = capsule["web"]
+    capsule.sees(EffectStarted("StartRun", "web", web.uid, run=1, revision=web.revision))
+    done = await both(capsule, then)
+    assert {one.name: one.restarts for one in done.items} == {"job": False, "web": True}
 
 
 @living
