@@ -58,7 +58,16 @@ def make_drivers(
     images = ContainerdImages(connection, registry, paths.root)
     bundles, holds, host_paths = Bundles(paths), CopyHolds(), HostPaths()
     containers = ContainerdDriver(
-        connection, images.unpacker, host, layout.logs, layout.containers, layout.runc, bundles, holds, host_paths
+        connection,
+        images.unpacker,
+        host,
+        layout.logs,
+        layout.containers,
+        layout.runc,
+        bundles,
+        holds,
+        host_paths,
+        network.renew,
     )
     executor = ContainerdExecutor(connection, layout.execs, bundles)
     copier = ContainerdCopier(connection, beside, holds, layout.runc, layout.copies)

@@ -30,6 +30,7 @@ from effects.containers.birth import Births
 from effects.containers.bundles import Bundles, without_environment
 from effects.containers.devices import machine_devices
 from effects.containers.ending import SHIM_S, Ending
+from effects.containers.fresh_network import Renew, renewed
 from effects.containers.layers import Layers
 from effects.containers.never_ran import never_ran
 from effects.containers.new_volumes import settled
@@ -65,7 +66,7 @@ _NEVER_RAN = 1
 class ContainerdDriver:
     """Containers of one capsule. `logs` is the directory of the workloads' logs, `files` of the files that each has
     for itself, `runc_root` runc's own state, `bundles` has what their processes are given; `holds` are the copies that
-    give way to what is done here, `paths` looks at what is bound.
+    give way to what is done here, `paths` looks at what is bound; `renew`: see fresh_network.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class ContainerdDriver:
         bundles: Bundles,
         holds: CopyHolds | None = None,
         paths: HostPaths | None = None,
+        renew: Renew | None = None,
     ) -> None:
         self._connection = connection
         self._images = images
@@ -97,6 +99,7 @@ class ContainerdDriver:
         self._ending = Ending(connection, host.cgroup_of, runc_root)
         self._holds = holds or CopyHolds()
         self._paths = paths or HostPaths()
+        self._renew = renew
         self._suffering: Suffering[ObservedRun | Resync] = Suffering(self._kills, self._sufferer)
         self._removed: set[str] = set()
 
@@ -185,6 +188,11 @@ class ContainerdDriver:
 
     async def _make(self, run: RunSpec, cid: str) -> None:
         """Everything up to a created task."""
+        async with renewed(self._renew, run):
+            request, spec = await self._prepared(run, cid)
+        await self._create_task(request, spec)
+
+    async def _prepared(self, run: RunSpec, cid: str) -> tuple[Any, dict[str, Any]]:
         await self._paths.check(_host_paths(run), f"it is bound into {run.name}")
         rootfs = await self._images.rootfs(run.image)
         key = names.snapshot_key(run.name, run.uid, run.revision)
@@ -205,7 +213,7 @@ class ContainerdDriver:
             log_files.touch(stdout, stderr)
         except OSError as error:
             raise unwritten(f"the log file {stdout}", error) from error
-        await self._create_task(request, spec)
+        return request, spec
 
     async def _create_task(self, request: Any, spec: dict[str, Any], again: bool = False) -> None:
         try:

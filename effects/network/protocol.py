@@ -63,6 +63,12 @@ class NetworkDriver(Protocol):
         NetworkMissing when there is no bridge, NetworkForeign when it is somebody else's."""
         ...
 
+    async def renew(self, link: Link) -> None:
+        """As `attach`, and no run was in the `veth`'s namespace before: what one does to its network ends with it. The
+        namespace that was there goes with its last process. For who begins a run, and of the one before nothing lives.
+        """
+        ...
+
     async def detach(self, name: str, uid: int) -> None:
         """Neither link nor namespace of the incarnation is there."""
         ...

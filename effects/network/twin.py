@@ -126,6 +126,10 @@ class TwinNetwork:
             self._cables.links[link.name, link.uid] = link
             await self._step("attached")
 
+    async def renew(self, link: Link) -> None:
+        """See the protocol."""
+        await self.attach(link)
+
     async def detach(self, name: str, uid: int) -> None:
         """See the protocol."""
         with self._own_work:

@@ -160,6 +160,22 @@ async def _links(subject: Subject) -> None:
     assert await driver.observe() == ()
 
 
+async def _renewed(subject: Subject) -> None:
+    """For each run: the link is there, was it before or not."""
+    driver = subject.driver
+    with pytest.raises(NetworkMissing):
+        await driver.renew(subject.web)
+    await driver.ensure(())
+    for _ in range(3):
+        await driver.renew(subject.web)
+        assert await driver.observe() == (subject.web,) and await driver.holds(())
+        await driver.attach(subject.web)
+    await subject.cut(subject.web)
+    await driver.renew(subject.web)
+    assert await driver.observe() == (subject.web,)
+    await driver.clear()
+
+
 async def _incarnations(subject: Subject) -> None:
     driver = subject.driver
     await driver.ensure(())
@@ -295,13 +311,14 @@ async def _opened_by_a_monitor(subject: Subject) -> None:
 
 
 _WITH_LINKS = (_links, _incarnations, _applied_together, _half_made, _taken_over, _drift, _own_work)
+_WITH_NAMESPACES = (*_WITH_LINKS, _renewed)
 
 
 @pytest.mark.parametrize(
     ("suite", "kind"),
     [
         *((suite, "veth") for suite in (_rules, _foreign)),
-        *((suite, "veth") for suite in _WITH_LINKS),
+        *((suite, "veth") for suite in _WITH_NAMESPACES),
         *((suite, "tap") for suite in (*_WITH_LINKS, _opened_by_a_monitor)),
     ],
 )
