@@ -21,6 +21,7 @@ class Topic(msgspec.Struct, frozen=True):
 TABLES = Topic(12, 1 << 6)  # NETLINK_NETFILTER, NFNLGRP_NFTABLES
 LINKS = Topic(socket.NETLINK_ROUTE, 1 << 0)  # RTMGRP_LINK
 ADDRESSES = Topic(socket.NETLINK_ROUTE, 1 << 4)  # RTMGRP_IPV4_IFADDR
+SETTINGS = Topic(socket.NETLINK_ROUTE, 1 << 23)  # RTNLGRP_IPV4_NETCONF: of a link's IPv4, forwarding among them
 ROUTES = Topic(socket.NETLINK_ROUTE, 1 << 6)  # RTMGRP_IPV4_ROUTE
 
 

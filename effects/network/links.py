@@ -88,11 +88,13 @@ class Links:
         return True
 
     def bridge_is_whole(self) -> bool:
-        """Whether the bridge is there, up, and has its address and no IPv6, and may so. Raises NetworkForeign."""
+        """Whether the bridge is there, up, and has its address, its settings and no IPv6, and may so. Raises
+        NetworkForeign."""
         if not self.bridge_is_ours() or (self._subnet_file and self.overlap()):
             return False
         is_addressed = (str(self.gateway), self._network.prefixlen) in self._addresses()
-        return self._is_up() and is_addressed and ipv6.is_off(self._bridge)
+        is_set = all(setting.read_text().strip() == "1" for setting in self._settings())
+        return self._is_up(self._bridge) and is_addressed and is_set and ipv6.is_off(self._bridge)
 
     def ensure_bridge(self) -> None:
         """The bridge is there, up, with its address and without IPv6. Raises NetworkForeign."""
@@ -115,10 +117,14 @@ class Links:
             for name in (self._bridge, *self._ports()):
                 ipv6.turn_off(name)
         self._ip.link("set", index=index, state="up")
-        # Answers to a loopback source come back over the bridge; what a workload sends there by itself a rule drops.
-        # What comes from the bridge is forwarded; whether the machine's other links forward is its owner's choice.
-        for setting in ("route_localnet", "forwarding"):
-            (_SYSCTL / "conf" / self._bridge / setting).write_text("1")
+        for setting in self._settings():
+            setting.write_text("1")
+
+    def _settings(self) -> tuple[Path, ...]:
+        """Of the bridge, that must be 1. Answers to a loopback source come back over it; what a workload sends there by
+        itself a rule drops. What comes from it is forwarded; whether other links forward is the machine's owner's
+        choice, and where he changes that of all at once, the bridge's has changed with it."""
+        return tuple(_SYSCTL / "conf" / self._bridge / setting for setting in ("route_localnet", "forwarding"))
 
     def _make_bridge(self) -> None:
         """Under a name that is only ever this capsule's, and renamed once it says whose it is."""
@@ -131,7 +137,7 @@ class Links:
     def bridge_is_in_use(self) -> bool:
         """Whether the bridge is there and packets come by it, or it has an address. Somebody else's is not it."""
         with suppress(NetworkForeign):
-            return self.bridge_is_ours() and (self._is_up() or bool(self._addresses()))
+            return self.bridge_is_ours() and (self._is_up(self._bridge) or bool(self._addresses()))
         return False
 
     def take_down(self) -> None:
@@ -143,8 +149,11 @@ class Links:
         for address, prefix in self._addresses():
             self._ip.addr("del", index=self._index(self._bridge), address=address, prefixlen=prefix)
 
-    def _is_up(self) -> bool:
-        return bool(int((_SYS / self._bridge / "flags").read_text(), 16) & _IFF_UP)
+    def _is_up(self, link: str) -> bool:
+        try:
+            return bool(int((_SYS / link / "flags").read_text(), 16) & _IFF_UP)
+        except OSError:
+            return False
 
     def _addresses(self) -> set[tuple[str, int]]:
         index = self._index(self._bridge)
@@ -189,11 +198,13 @@ class Links:
         return f"capsule {link.name}.{link.uid} {link.address}/{self._network.prefixlen}"
 
     def _is_plugged(self, port: str) -> bool:
-        """Whether the port is the bridge's: somebody may have pulled it out, or it is another bridge's."""
+        """Whether the port is the bridge's, and up: somebody may have pulled it out, or it is another bridge's, or
+        nothing passes."""
         try:
-            return os.path.basename(os.readlink(f"{_SYS}/{port}/master")) == self._bridge
+            master = os.path.basename(os.readlink(f"{_SYS}/{port}/master"))
         except OSError:
             return False
+        return master == self._bridge and self._is_up(port)
 
     def _need_bridge(self) -> None:
         if not self.bridge_is_ours():

@@ -17,7 +17,7 @@ from effects.errors import DriverError, NetworkFailed, NetworkForeign
 from effects.network import namespaces, obstacles, rules, taps
 from effects.network.flows import Flows
 from effects.network.foreign_rules import Packet
-from effects.network.kernel_news import ADDRESSES, LINKS, TABLES, kernel_news
+from effects.network.kernel_news import ADDRESSES, LINKS, SETTINGS, TABLES, kernel_news
 from effects.network.links import Links, port_of
 from effects.network.obstacles import Chain
 from effects.network.own_work import OwnWork
@@ -235,8 +235,9 @@ class LinuxNetwork:
         return port_of(self._owner, name, uid)
 
     async def drift(self) -> AsyncIterator[Drift]:
-        """See the protocol. Woken by the kernel's news of tables, links and addresses, once our own work has rested."""
-        async for _ in kernel_news(TABLES, LINKS, ADDRESSES, rested=self._own_work.rested):
+        """See the protocol. Woken by the kernel's news of tables, links, their addresses and settings, once our own
+        work has rested. Of `route_localnet` it tells nothing: that is seen with the next news."""
+        async for _ in kernel_news(TABLES, LINKS, ADDRESSES, SETTINGS, rested=self._own_work.rested):
             await self._heed_overlap()
             yield Drift()
 
