@@ -21,6 +21,7 @@ from capsuled.secrets import Unsealer
 from capsuled.services.capsule import About
 from capsuled.volume_watch import VolumeWatch
 from effects.actions import Actions
+from effects.containerd.heartbeat import keep_answering
 from effects.health.prober import MachineProber
 from effects.images.actions import ImageActions
 from effects.runner import Runner
@@ -53,6 +54,7 @@ async def act(
     about.ask(storage.warnings)
     async with asyncio.TaskGroup() as inner:
         inner.create_task(execs.sweep(clock))
+        inner.create_task(keep_answering(drivers.connection))
         inner.create_task(observer.run())
         inner.create_task(watch.run())
         inner.create_task(storage.run())

@@ -140,6 +140,20 @@ class Connection:
             async with asyncio.timeout(PATIENCE_S):
                 await self.channel.channel_ready()
 
+    async def answers(self, within_s: float) -> bool:
+        """Whether containerd does not hang. One that is gone is none of that: whoever waits for it is told."""
+        began = asyncio.get_running_loop().time()
+        stub: Any = version_pb2_grpc.VersionStub(self.channel)
+        try:
+            await stub.Version(Empty(), timeout=within_s)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                return True
+            self._awaited_since = began if self._awaited_since is None else self._awaited_since
+            return False
+        self._awaited_since = None
+        return True
+
     async def warnings(self) -> tuple[str, ...]:
         """That one runs which serves nothing, while it does, or that none has come up for a while."""
         if self.problem:
