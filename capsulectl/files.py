@@ -165,7 +165,8 @@ def own_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, mode=0o700)
     except FileExistsError:
-        if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        mode = path.stat().st_mode
+        if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
             _warn_of(path)
 
 

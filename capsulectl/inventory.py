@@ -46,11 +46,12 @@ class Origins:
 
 
 class Remembered(NamedTuple):
-    """An archive, folded."""
+    """An archive, folded. `unsaid`: what its history lacks without saying why, in words."""
 
     title: Title
     machine: Machine
     origins: Origins
+    unsaid: tuple[str, ...] = ()
 
     @property
     def desired_hash(self) -> str:
@@ -63,7 +64,7 @@ def remembered(file: str) -> Remembered:
     with archive_in(file) as archive:
         machine = Folding(archive).all_of_it(origins.hear)
     origins.see(machine)
-    return Remembered(archive.title, machine, origins)
+    return Remembered(archive.title, machine, origins, archive.unsaid)
 
 
 def needed_images(machine: Machine) -> dict[str, str]:

@@ -39,7 +39,7 @@ def verify(
     if dir and file:
         raise Failure("--dir names a journal and --file an archive: say which of the two is to be proven", USAGE)
     data = _verified_archive(file) if file else _verified_here(Path(dir)) if dir else _verified_there(common)
-    findings = data.get("findings", [])
+    findings, unsaid = data.get("findings", []), data.get("unsaid", [])
     if output in ("json", "yaml"):
         write(data, output)
     elif output == "name":
@@ -49,10 +49,10 @@ def verify(
         print(f"Head:     {data.get('headHash', '')}")
         for finding in findings:
             print(f"Finding:  {finding}")
-        for lack in data.get("unsaid", []):
-            print(f"Unsaid:   {lack}, up to where this part ends")
+        for lack in unsaid:
+            print(f"Unsaid:   {lack}")
         if not findings:
-            print("Whole:    yes")
+            print("Whole:    as a part: what it lacks may be announced behind its end" if unsaid else "Whole:    yes")
     if findings:
         raise Failure("the journal is not whole")
 
@@ -99,14 +99,14 @@ def _verified_archive(file: str) -> dict[str, Any]:
     from capsulectl.folding import archive_in
     from journal.errors import JournalError
 
-    checked, first, last, head, findings, unsaid = 0, 0, 0, "", list[str](), tuple[str, ...]()
+    checked, first, last, head, findings, unsaid = 0, 0, 0, "", list[str](), list[str]()
     with archive_in(file) as archive:
         try:
             for stream, stored in archive.entries():
                 if stream == "facts":
                     checked, first = checked + 1, first or stored.header.seq
                     last, head = stored.header.seq, stored.hash.hex()
-            unsaid = archive.unsaid
+            (findings.extend if archive.title.part is False else unsaid.extend)(archive.unsaid)
         except OSError as error:
             raise Failure(f"{file} cannot be read: {error.strerror}", USAGE) from error
         except JournalError as error:

@@ -206,6 +206,8 @@ def _show(past: Remembered, missing: list[Lack], admits: Admitted, output: str) 
         return
     machine, title = past.machine, past.title
     print(f"Journal:  {title.journal_id}, entries {title.first_seq} to {title.last_seq}, {moment(machine.at)[:19]}")
+    for lack in past.unsaid:
+        print(f"Unsaid:   {lack}")
     wanted = ", ".join(
         _counted(len(some), word) for some, word in ((machine.workloads, "workload"), (machine.volumes, "volume"))
     )

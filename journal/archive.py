@@ -70,14 +70,14 @@ class BadArchive(JournalError):
 
 class Title(msgspec.Struct, frozen=True, omit_defaults=True):
     """The archive's first line: whose memory this is. `part`: more entries follow the last where it was taken, and what
-    announces a removal may stand among these."""
+    announces a removal may stand among these; None in an archive of a release that did not say."""
 
     journal_id: str
     release: str
     first_seq: int
     last_seq: int
     head_hash: str
-    part: bool = False
+    part: bool | None = None
 
 
 class Closing(msgspec.Struct, frozen=True):
@@ -140,7 +140,7 @@ def _record(number: int, value: bytes) -> bytes:
 class Archive:
     """A reader of an archive: `title` and `journal_id` say whose it is, `entries` checks the chains on the way.
     `bases`, the oldest first, are what a fold may begin with beside the empty state: known with the first entry. Once
-    all were read `unsaid` has, in words, what a part of a history lacks without saying why."""
+    all were read `unsaid` has, in words, what the history lacks without saying why."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -199,17 +199,14 @@ class Archive:
         head = links.get("facts", (0, b""))[1].hex()
         if not closing.head_hash == self.title.head_hash == head:
             raise BadArchive("the archive's head is not the one it names")
-        self.unsaid = tuple(wrong for _, wrong in (*gaps.unannounced(), *gaps.unvouched()))
-        if self.unsaid and not self.title.part:
-            raise BadArchive(self.unsaid[0])
+        lacks = (wrong for _, wrong in (*gaps.unannounced(), *gaps.unvouched()))
+        self.unsaid = tuple(filter(None, (gaps.lost(), *lacks)))
 
     def _gaps(self, first: int) -> Gaps:
         """Of the facts, which begin with this entry; what the fold may begin with came before it."""
         gaps = Gaps(first, [Head(base.seq, base.head) for base in self.bases])
         if first != self.title.first_seq:
             raise BadArchive(f"the archive begins at entry {first}, and its title says {self.title.first_seq}")
-        if lost := gaps.lost():
-            raise BadArchive(lost)
         return gaps
 
     def _begin(self, stream: str, stored: Stored) -> tuple[int, bytes]:

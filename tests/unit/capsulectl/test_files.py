@@ -132,7 +132,9 @@ def test_a_directory_that_we_make_is_ours_alone(tmp_path: Path, capsys: pytest.C
     assert (tmp_path / "made").stat().st_mode & 0o7777 == 0o700 and not capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("mode", "told"), [(0o1777, True), (0o775, True), (0o755, False), (0o700, False)])
+@pytest.mark.parametrize(
+    ("mode", "told"), [(0o777, True), (0o1777, False), (0o775, True), (0o755, False), (0o700, False)]
+)
 def test_a_directory_that_is_there_stays_as_it_is_and_what_is_wrong_with_it_is_said_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: int, told: bool
 ) -> None:
