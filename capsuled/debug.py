@@ -117,7 +117,8 @@ class DebugSessions:
         made = await asyncio.to_thread(built.made)
         pinned = f"{built.name}@{made.digest}"
         if await self._images.resolve(pinned) is None:
-            await self._cache.push(_chunks(made.archive), "", (), stream, caller)
+            # Vital: whoever comes to a disk that is full comes to make room on it.
+            await self._cache.push(_chunks(made.archive), "", (), stream, caller, vital=True)
         return Choice(pinned, built)
 
     async def _declared(self, choice: Choice, stream: OpenStream, caller: Caller, keep: bool) -> int:

@@ -106,15 +106,18 @@ class ImageCache:
         announced: Sequence[Announced],
         stream: OpenStream,
         caller: Caller,
+        *,
+        vital: bool = False,
     ) -> tuple[CachedImage, ...]:
-        """Load an archive; journaled once all of it is in the cache. Raises DriverError."""
+        """Load an archive, a `vital` one into the disk's last room; journaled once all of it is in the cache. Raises
+        DriverError."""
 
         def named(images: tuple[CachedImage, ...]) -> None:
             pushed = tuple(PushedImage(image.pin, image.size_bytes) for image in images if image.is_name)
             event = ImagePushed(pushed, bytes_received=stream.bytes_in)
             self._engine.record((event,), cause=stream.seq, actor=caller.actor)
 
-        images = await self._store.import_archive(chunks, name, announced, named)
+        images = await self._store.import_archive(chunks, name, announced, named, vital=vital)
         await self._engine.durable()
         return images
 

@@ -33,7 +33,7 @@ from effects.images.platform import architecture
 from effects.images.protocol import Announced, CachedImage, ImageDetails, Named, Progress
 from effects.images.registry import ImageSource
 from effects.images.retries import Sleep
-from effects.images.room import Room, free_below
+from effects.images.room import LAST_ROOM, Room, free_below
 from effects.images.rootfs import Unpacker
 from journal.specs import ImagePin
 
@@ -65,16 +65,19 @@ class ContainerdImages:
         name: str = "",
         announced: Sequence[Announced] = (),
         named: Named | None = None,
+        *,
+        vital: bool = False,
     ) -> tuple[CachedImage, ...]:
         """See the protocol."""
         await self._connection.answering()
+        room = LAST_ROOM if vital else self._room
         async with self.leases.taken() as lease:
-            members = await Intake(self._content, self._room, lease, announced).members(chunks)
+            members = await Intake(self._content, room, lease, announced).members(chunks)
             images = await Archive(members, self._content.read, self._architecture, name).images()
             for image in images:
                 await self._store(image, lease)
                 packed = await self.unpacker.packed(image.platform_digest, lease)
-                with self._room.promised(sum(layer.size for layer in packed)) as promise:
+                with room.promised(sum(layer.size for layer in packed)) as promise:
                     await self.unpacker.unpack(image.platform_digest, lease, promise)
             await on_thread(lambda: sync_around(self._root), _AN_IMAGE)
             # Names last: until here nobody can see half an image.

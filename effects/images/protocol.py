@@ -78,9 +78,12 @@ class ImageStore(Protocol):
         name: str = "",
         announced: Sequence[Announced] = (),
         named: Named | None = None,
+        *,
+        vital: bool = False,
     ) -> tuple[CachedImage, ...]:
         """Load an OCI or docker-save archive; all of its images or none. `name` is for the one image of an archive,
-        whatever that calls itself; several cannot have it. Raises ImageUnreadable, ImageCorrupt, WrongArchitecture,
+        whatever that calls itself; several cannot have it. `vital`: it may have the disk's last room, and the machine's
+        reserve. Raises ImageUnreadable, ImageCorrupt, WrongArchitecture,
         NoSpace, RuntimeUnavailable."""
         ...
 

@@ -140,6 +140,8 @@ class TwinImages:
         name: str = "",
         announced: Sequence[Announced] = (),
         named: Named | None = None,
+        *,
+        vital: bool = False,
     ) -> tuple[CachedImage, ...]:
         """See the protocol."""
         source = _Lines(chunks)

@@ -83,3 +83,17 @@ def test_a_full_disk_does_not_keep_a_run_from_being_stopped_and_removed() -> Non
             assert await made.containers.observe() == ()
 
     asyncio.run(main())
+
+
+def test_what_is_vital_goes_into_the_room_that_is_kept_for_everybody_else() -> None:
+    """A debug session, by which somebody makes room."""
+
+    async def main() -> None:
+        async with asyncio.timeout(60), on_a_small_disk() as made:
+            fill(made.directory, 16 << 20)
+            with pytest.raises(NoSpace, match="too little room"):
+                await made.images.import_archive(chunks(archive("demo:1")))
+            (image,) = await made.images.import_archive(chunks(archive("demo:1")), vital=True)
+            assert image.is_name
+
+    asyncio.run(main())
