@@ -4,11 +4,14 @@ User and password are sealed together with the host they are for, so that the ha
 could be a value elsewhere; so are the certificates, which are nobody's business but long.
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from capsuled.engine import Engine
 from capsuled.sealing import SealBroken
+from effects.images.reference import registry_domain
 from effects.images.registry import Access
+from projections.state import Registry
 
 _SEPARATOR = "\0"
 
@@ -30,18 +33,28 @@ class RegistryAccess:
 
     def __call__(self, domain: str) -> Access:
         """See the class."""
-        known = self._engine.machine.registries.get(domain)
+        host, registries = registry_domain(domain), self._engine.machine.registries
+        known = registries.get(known_as(registries, domain))
         if known is None:
-            return Access(domain)
+            return Access(host)
         try:
             password = secret_of(self._vault.open(known.secret), known.host) if known.secret else ""
             ca_pem = self._vault.open(known.ca) if known.ca else ""
         except SealBroken as broken:
             raise SealBroken(
-                f"what was kept for {domain} cannot be opened with this machine's key: say it again with "
-                f"`capsulectl image login {domain}`"
+                f"what was kept for {host} cannot be opened with this machine's key: say it again with "
+                f"`capsulectl image login {host}`"
             ) from broken
-        return Access(domain, known.username, password, ca_pem, known.plain_http)
+        return Access(host, known.username, password, ca_pem, known.plain_http)
+
+
+def known_as(registries: Mapping[str, Registry], domain: str) -> str:
+    """The spelling under which a registry is kept, or would be. An older release kept hosts as they were typed; what
+    has been said since goes before that."""
+    host = registry_domain(domain)
+    if host in registries:
+        return host
+    return min((kept for kept in registries if registry_domain(kept) == host), default=host)
 
 
 def sealed_text(host: str, username: str, password: str) -> str:

@@ -8,7 +8,7 @@ from capsule.v1 import registry_pb2 as pb
 from capsule.v1.registry_pb2_grpc import RegistryServiceServicer
 from capsuled.caller import Caller, Keep, Outcome
 from capsuled.engine import Engine
-from capsuled.registries import sealed_text
+from capsuled.registries import known_as, sealed_text
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.seals import Seals
 from capsuled.wire_sealed import registry_message
@@ -44,7 +44,7 @@ class RegistryService(RegistryServiceServicer):
     async def Login(self, request: pb.RegistryLoginRequest, context: Any) -> pb.RegistryLoginResponse:
         """Tried, sealed, then journaled."""
         _check(request)
-        host = registry_domain(request.host)  # as it stands in full references, by which it is looked for
+        host = registry_domain(request.host)  # one login, whatever spelling images are called by
         text = sealed_text(host, request.username, request.password) if request.username else ""
         intent = ConfigureRegistry(
             host=host,
@@ -73,9 +73,9 @@ class RegistryService(RegistryServiceServicer):
     async def Logout(self, request: pb.RegistryLogoutRequest, context: Any) -> pb.RegistryLogoutResponse:
         """The sealed values go once their registry is forgotten, durably."""
         caller = caller_of(context, "RegistryService.Logout", request)
-        # What an older release kept is called as it was typed.
-        typed = request.host in self._engine.machine.registries
-        host = request.host if typed else registry_domain(request.host)
+        # What is listed can be named as it is listed, even beside another spelling of it.
+        known = self._engine.machine.registries
+        host = request.host if request.host in known else known_as(known, request.host)
         outcome = await self._call(ForgetRegistry(host), caller)
         return pb.RegistryLogoutResponse(seq=outcome.seq)
 

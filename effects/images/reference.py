@@ -20,8 +20,8 @@ class BadReference(ValueError):
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """An image's full name. `domain` is the registry, with a port if one was given; at least one of the last two is
-    set."""
+    """An image's full name. `domain` is the registry as it was spelled, with a port if one was given; at least one of
+    the last two is set."""
 
     domain: str
     path: str
@@ -45,8 +45,11 @@ def parse(text: str) -> Reference:
     if (digest and not _DIGEST.fullmatch(digest)) or text.endswith("@"):
         raise BadReference(f"{text!r} is no image reference: behind the @ stands sha256: and 64 hex digits")
     head, slash, tail = rest.partition("/")
-    is_domain = bool(slash) and ("." in head or ":" in head or head.lower() == "localhost")
-    domain, path = (registry_domain(head), tail) if is_domain else (DEFAULT_DOMAIN, rest)
+    # No repository has capitals, so a first part that has some is a host. They stay: images and pins go by these names.
+    is_domain = bool(slash) and ("." in head or ":" in head or head == "localhost" or head != head.lower())
+    domain, path = (head, tail) if is_domain else (DEFAULT_DOMAIN, rest)
+    if domain == _DEFAULT_ALIAS:
+        domain = DEFAULT_DOMAIN
     path, colon, tag = path.partition(":")
     if domain == DEFAULT_DOMAIN and "/" not in path:
         path = f"library/{path}"
@@ -63,7 +66,8 @@ def is_host(text: str) -> bool:
 
 
 def registry_domain(host: str) -> str:
-    """The one spelling of a registry's host: hosts are the same in capitals, and the default one has a second name."""
+    """The one spelling by which a registry is reached and its login kept: hosts are the same in capitals, and the
+    default one has a second name."""
     domain = host.lower()
     return DEFAULT_DOMAIN if domain == _DEFAULT_ALIAS else domain
 

@@ -34,6 +34,8 @@ def registries(house: Standing) -> Iterator[Any]:
         ("Registry.LAN:5000", "registry.lan:5000/web:1", "registry.lan:5000"),
         ("registry.lan:5000", "Registry.LAN:5000/web:1", "registry.lan:5000"),
         ("index.docker.io", "me/web:1", "docker.io"),
+        ("docker.io", "Index.Docker.io/me/web:1", "docker.io"),
+        ("nas", "NAS/web:1", "nas"),
     ],
 )
 def test_a_login_is_used_by_whatever_spelling_it_was_said(
@@ -47,10 +49,29 @@ def test_a_login_is_used_by_whatever_spelling_it_was_said(
     assert list(registries.List(pb.RegistryListRequest()).registries) == []
 
 
-def test_what_an_older_release_kept_in_capitals_can_be_forgotten(house: Standing, registries: Any) -> None:
+@pytest.mark.parametrize("said", ["Registry.LAN", "registry.lan", "REGISTRY.lan"])
+def test_what_an_older_release_kept_in_capitals_is_used_and_can_be_forgotten(
+    house: Standing, registries: Any, said: str
+) -> None:
     async def told() -> None:
         house.house.engine.record((RegistryConfigured("Registry.LAN", plain_http=True),))
 
     house.do(told)
-    registries.Logout(pb.RegistryLogoutRequest(host="Registry.LAN"))
+    access = RegistryAccess(house.house.engine, house.house.vault)(parse(f"{said}/web:1").domain)
+    assert (access.host, access.plain_http) == ("registry.lan", True)
+    registries.Logout(pb.RegistryLogoutRequest(host=said))
     assert list(registries.List(pb.RegistryListRequest()).registries) == []
+
+
+def test_a_login_said_anew_goes_before_an_older_spelling_and_each_is_forgotten_as_it_is_listed(
+    house: Standing, registries: Any
+) -> None:
+    async def told() -> None:
+        house.house.engine.record((RegistryConfigured("Registry.LAN", plain_http=True),))
+
+    house.do(told)
+    registries.Login(pb.RegistryLoginRequest(host="Registry.LAN", username="ada", password="hush"))
+    access = RegistryAccess(house.house.engine, house.house.vault)("Registry.LAN")
+    assert (access.username, access.password, access.plain_http) == ("ada", "hush", False)
+    registries.Logout(pb.RegistryLogoutRequest(host="Registry.LAN"))
+    assert [one.host for one in registries.List(pb.RegistryListRequest()).registries] == ["registry.lan"]

@@ -5,6 +5,7 @@ import threading
 from stat import S_IFDIR
 
 import pytest
+from msgspec.structs import replace
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.resolve import RESOLVES_AT_ONCE, Resolver
@@ -94,6 +95,17 @@ def test_a_pin_holds_while_the_name_stays_and_a_pull_takes_it_off() -> None:
     later = Place(there=THERE)
     assert digest(later.resolve(story)) == HERE and later.asked == 0
     assert digest(later.resolve(story, pull=True)) == THERE and later.asked == 1
+
+
+def test_a_pin_under_a_host_in_capitals_holds_as_in_every_release() -> None:
+    story = brought(ImagePulled)
+    found = Place(here=HERE).resolve(story)
+    assert isinstance(found, Declared) and found.resolved is not None
+    ref = "GHCR.IO/x/y:1"
+    pinned = replace(found, image_ref=ref, resolved=replace(found.resolved, ref=ref))
+    story.call(Apply((pinned,)))
+    later = Place()
+    assert digest(later.resolve(story, ref)) == HERE and later.asked == 0
 
 
 def test_a_pull_asks_for_what_was_pulled_and_never_for_what_was_pushed() -> None:
