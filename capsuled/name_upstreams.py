@@ -1,7 +1,8 @@
 """The machine's own name servers: what the bridge's does not know itself is asked of them, one after another.
 
-One that has not answered comes last for a while: else each question would wait for it anew, and a LAN whose first
-server is down would have names as slowly as that.
+One that is silent comes last for a while: else each question would wait for it anew, and a LAN whose first server is
+down would have names as slowly as that. That one name found no answer is no such silence: it may be the name's, whose
+own server is down, and everybody else would lose what only the first server knows.
 """
 
 import asyncio
@@ -15,9 +16,15 @@ from capsuled.names import HEADER_BYTES, unavailable
 
 PORT = 53
 UPSTREAM_S = 3.0
+SIGN_S = 1.0
+"""For the answer to `SIGN_OF_LIFE`."""
+
 SILENT_S = 10.0
 """From a server's silence to the next question that tries it in its place again; the others wait for what that one
 finds."""
+
+SIGN_OF_LIFE = b"\x00\x01\x01\x00\x00\x01" + bytes(6) + b"\x09localhost\x00\x00\x01\x00\x01"
+"""A question that a server answers at once, by itself: the address of `localhost`. RFC 6761, 6.3, 4."""
 
 _RCODE = 0x0F
 _REFUSALS = (2, 4, 5)
@@ -36,27 +43,50 @@ class Upstreams:
     def __init__(self, own: str) -> None:
         self._own = own
         self._silent_until: dict[tuple[Way, str], float] = {}
+        self._answered_s: dict[tuple[Way, str], float] = {}
 
     async def ask(self, question: bytes, way: Way) -> bytes:
         """The first answer that a server gives, rather one that is none of `_REFUSALS`, as the machine's own resolver
         does; unavailable when none does."""
         refusal = b""
         for server in self._in_order(way):
-            try:
-                async with asyncio.timeout(UPSTREAM_S):
-                    answer = await way(question, server)
-            except (TimeoutError, OSError, EOFError):
-                self._silent_until[way, server] = _now_s() + SILENT_S
+            asked_s = _now_s()
+            answer = await self._answer(question, way, server, UPSTREAM_S)
+            if answer is None:
+                if await self._answers_nobody(way, server, asked_s):
+                    self._silent_until[way, server] = _now_s() + SILENT_S
                 continue
-            self._silent_until.pop((way, server), None)
             if len(answer) >= HEADER_BYTES and answer[3] & _RCODE not in _REFUSALS:
                 return answer
             refusal = refusal or answer
         return refusal or unavailable(question)
 
+    async def _answer(self, question: bytes, way: Way, server: str, within_s: float) -> bytes | None:
+        """None when there is none. One that answers is silent no more."""
+        try:
+            async with asyncio.timeout(within_s):
+                answer = await way(question, server)
+        except (TimeoutError, OSError, EOFError):
+            return None
+        self._answered_s[way, server] = _now_s()
+        self._silent_until.pop((way, server), None)
+        return answer
+
+    async def _answers_nobody(self, way: Way, server: str, since_s: float) -> bool:
+        """Whether it has not answered any question since, nor does one that depends on no name: else who asks for a
+        name that nobody answers would hold the server in the last place, for all."""
+
+        def answered() -> bool:
+            return self._answered_s.get((way, server), float("-inf")) >= since_s
+
+        if not answered():
+            await self._answer(SIGN_OF_LIFE, way, server, SIGN_S)
+        return not answered()
+
     def _in_order(self, way: Way) -> list[str]:
         there = [server for server in upstreams() if server != self._own]
         self._silent_until = {key: until for key, until in self._silent_until.items() if key[1] in there}
+        self._answered_s = {key: at for key, at in self._answered_s.items() if key[1] in there}
         return sorted(there, key=lambda server: self._is_silent(way, server))
 
     def _is_silent(self, way: Way, server: str) -> bool:
