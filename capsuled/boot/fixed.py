@@ -67,18 +67,19 @@ class Fixed:
             await run("ip", "address", "replace", str(self._lease.address), "dev", self._interface)
 
     async def _set_way(self) -> None:
-        router, text = self._lease.router, resolver_text(self._lease.dns)
+        router, text = self._lease.router, resolver_text(self._lease.dns).encode()
         if router is not None and (self._interface, router) not in ways_out(ROUTES.read_text()):
             await run("ip", "route", "replace", "default", "via", str(router), "dev", self._interface)
-        if not RESOLVER.exists() or RESOLVER.read_text() != text:
-            RESOLVER.write_text(text)
+        if not RESOLVER.exists() or RESOLVER.read_bytes() != text:  # another hand's may be no text at all
+            RESOLVER.write_bytes(text)
 
 
 async def _failed(setting: Awaitable[None]) -> str:
     """Why it did; empty when all is there."""
     try:
         await setting
-    except (CommandFailed, OSError, RuntimeError) as error:  # RuntimeError: no thread that waits for a process's end
+    except (CommandFailed, OSError, RuntimeError, ValueError) as error:
+        # RuntimeError: no thread that waits for a process's end. ValueError: what is there cannot be read as it should.
         return str(error) or type(error).__name__
     return ""
 

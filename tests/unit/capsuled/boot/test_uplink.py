@@ -237,6 +237,39 @@ def test_a_way_out_that_cannot_be_set_leaves_the_address_on_the_lan(
     running(tmp_path, tmp_path / "uplink.log", story)
 
 
+def test_name_servers_that_are_no_text_give_way_to_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed(tmp_path, monkeypatch, "eth0", CARD)
+    (tmp_path / "network").write_text("address 192.168.1.20/24\ndns 192.168.1.1\n")
+    (tmp_path / "resolv.conf").write_bytes("# café\nnameserver 1.1.1.1\n".encode("latin-1"))
+
+    async def story(made: Uplink) -> None:
+        await made.ready()
+        assert (tmp_path / "resolv.conf").read_bytes() == b"nameserver 192.168.1.1\n" and await made.warnings() == ()
+
+    running(tmp_path, tmp_path / "uplink.log", story)
+
+
+def test_routes_that_cannot_be_read_are_told_of_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = fixed(tmp_path, monkeypatch, "eth0", CARD)
+    (tmp_path / "network").write_text("address 192.168.1.20/24\ngateway 192.168.1.1\n")
+    (tmp_path / "route").write_text("Iface\neth0 00000000\n")
+    monkeypatch.setattr("capsuled.boot.fixed.ROUTES", tmp_path / "route")
+    monkeypatch.setattr("capsuled.boot.fixed.FIRST_PAUSE_S", 0.05)
+
+    async def story(made: Uplink) -> None:
+        await made.ready()
+        (said,) = await made.warnings()
+        assert said.startswith("the uplink")
+        (tmp_path / "route").write_text("Iface\n")
+        await until(
+            lambda: ("ip", "route", "replace", "default", "via", "192.168.1.1", "dev", "eth0") in cards.commands
+        )
+
+    running(tmp_path, tmp_path / "uplink.log", story)
+
+
 def test_the_ways_out_are_the_default_routes() -> None:
     table = (
         "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
