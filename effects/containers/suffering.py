@@ -26,7 +26,7 @@ class Suffering(Generic[T]):
         self._counted: dict[str, int] = {}
         self._announced: set[str] = set()
         self._looks: dict[str, asyncio.Task[None]] = {}
-        self._seen: asyncio.Queue[T] = asyncio.Queue(maxsize=1)
+        self._seen: asyncio.Queue[T | Exception] = asyncio.Queue(maxsize=1)
 
     def announced(self, cid: str) -> None:
         """A process in the container is killed about now."""
@@ -42,10 +42,13 @@ class Suffering(Generic[T]):
             look.cancel()
 
     async def reports(self) -> AsyncGenerator[T, None]:
-        """What was seen, for as long as somebody listens; nobody looks any more then."""
+        """What was seen, for as long as somebody listens; nobody looks any more then. Raises what a look failed of."""
         try:
             while True:
-                yield await self._seen.get()
+                seen = await self._seen.get()
+                if isinstance(seen, Exception):
+                    raise seen
+                yield seen
         finally:
             looks = self._looks
             self._looks = {}
@@ -54,13 +57,22 @@ class Suffering(Generic[T]):
             await asyncio.gather(*looks.values(), return_exceptions=True)
 
     async def _look(self, cid: str) -> None:
+        try:
+            await self._tell(cid)
+        except Exception as error:
+            await self._seen.put(error)
+        finally:
+            # Who forgot this one may have had another begin; and whatever ended it, the next word begins one.
+            if self._looks.get(cid) is asyncio.current_task():
+                del self._looks[cid]
+
+    async def _tell(self, cid: str) -> None:
         while cid in self._announced:
             self._announced.discard(cid)
             while await self._grew(cid):
                 if (seen := await self._see(cid)) is not None:
                     await self._seen.put(seen)
                 await asyncio.sleep(AGAIN_S)
-        del self._looks[cid]
 
     async def _grew(self, cid: str) -> bool:
         """Whether more were killed than at the last look, or are within half a second."""

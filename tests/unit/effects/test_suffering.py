@@ -79,6 +79,54 @@ def test_what_is_announced_is_told_when_it_is_counted_and_once_however_often_it_
 
 
 @pytest.mark.usefixtures("at_once")
+def test_a_look_that_fails_is_told_of_and_the_next_word_begins_another() -> None:
+    kills: Counter[str] = Counter(web=1)
+
+    async def see(cid: str) -> tuple[str, int]:
+        if kills[cid] == 1:
+            raise ValueError(f"{cid} has no such label")
+        return cid, kills[cid]
+
+    async def main() -> None:
+        looks = Suffering(kills.__getitem__, see)
+        looks.announced("web")
+        with pytest.raises(ValueError, match="web has no such label"):
+            async with asyncio.timeout(2):
+                await anext(looks.reports())
+        kills["web"] = 2
+        looks.announced("web")
+        async with asyncio.timeout(2):
+            assert await anext(looks.reports()) == ("web", 2)
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("at_once")
+def test_one_that_is_forgotten_leaves_the_look_that_began_since() -> None:
+    kills: Counter[str] = Counter(web=1)
+    began = asyncio.Event()
+
+    async def see(cid: str) -> tuple[str, int]:
+        began.set()
+        await asyncio.sleep(0.01)
+        return cid, kills[cid]
+
+    async def main() -> None:
+        looks = Suffering(kills.__getitem__, see)
+        looks.announced("web")
+        await began.wait()
+        looks.forget("web")
+        for _ in range(3):
+            looks.announced("web")
+            await asyncio.sleep(0)
+            assert len([one for one in asyncio.all_tasks() if one.get_name() == "memory of web"]) == 1
+        async with asyncio.timeout(2):
+            assert await anext(looks.reports()) == ("web", 1)
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("at_once")
 def test_nobody_looks_at_one_that_is_gone() -> None:
     looked: Counter[str] = Counter()
 
