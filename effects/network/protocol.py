@@ -15,7 +15,8 @@ LinkKind = Literal["veth", "tap"]
 
 
 class Link(msgspec.Struct, frozen=True):
-    """A workload's link to the bridge, by incarnation. It outlives runs: the address is the workload's, not a run's."""
+    """A workload's link to the bridge, by incarnation. A microVM's outlives runs; a container's is made anew for each,
+    and its counters begin anew with it. The address is the workload's, not a run's, either way."""
 
     name: str
     uid: int
