@@ -32,6 +32,10 @@ def condition(host: str, error: Exception) -> DriverError:
         return RegistryUnreachable(f"{host} hangs up instead of answering: is it a registry?")
     if tls is not None and tls.reason:
         return RegistryUntrusted(f"{host} and this machine agree on no way to encrypt ({tls.reason})")
+    if isinstance(error, httpx.PoolTimeout):
+        return RegistryUnreachable(
+            f"{host} was not asked: this machine has as many questions under way there as it may"
+        )
     if isinstance(error, httpx.TimeoutException):
         return RegistryUnreachable(f"{host} does not answer in time")
     why = next(filter(None, map(_why, _causes(error))), "")

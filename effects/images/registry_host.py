@@ -26,8 +26,9 @@ WORDS_BYTES = 64 << 10
 """Of an error or a token: nobody who means it well says more."""
 _SMALL_S = 60.0
 """What is small comes whole within this, or the registry sends it byte by byte."""
-_TIMEOUT = httpx.Timeout(10.0, read=30.0, pool=None)
-"""That a connection here is free is waited for as long as it takes: the registry has no part in it."""
+_TIMEOUT = httpx.Timeout(10.0, read=30.0, pool=60.0)
+"""`pool` is how long a connection here is waited for until one is free. Blobs do not queue there: they wait for `blobs`
+as long as it takes, and leave connections to documents, which come within `_SMALL_S`."""
 _LIMITS = httpx.Limits(max_connections=16, keepalive_expiry=30.0)
 BLOBS_AT_ONCE = 12
 """The other connections are for manifests and tokens, so that a question is answered beside whatever is coming."""
@@ -68,6 +69,9 @@ class RegistryHost:
             try:
                 if response.status_code == HTTPStatus.UNAUTHORIZED:
                     challenges = parse_challenges(response.headers.get_list("www-authenticate"))
+                    # A token comes by a connection, too: who kept this one while waiting for another would, with as
+                    # many as there are, wait for ever.
+                    await response.aclose()
                     sent = await self._authenticator.answer(challenges, scope, sent)
                     continue
                 if response.is_success:
