@@ -34,7 +34,7 @@ SnapshotMethod = Literal["thin", "reflink", "copy"]
 
 
 class SeenSnapshot(msgspec.Struct, frozen=True):
-    """A snapshot as the driver finds it. `snapshot` is its uid."""
+    """A snapshot as the driver finds it. `snapshot` is its uid. Sizes as of a volume."""
 
     snapshot: int
     size_bytes: int
@@ -44,7 +44,8 @@ class SeenSnapshot(msgspec.Struct, frozen=True):
 
 class SeenVolume(msgspec.Struct, frozen=True):
     """A volume as the driver finds it. `size_bytes` is what was asked for; `used_bytes` what it takes on the disk.
-    `read_only`: it is mounted, and its file system takes no writes any more after an error."""
+    Both are 0 of one that is there and could not be looked at. `read_only`: it is mounted, and its file system takes no
+    writes any more after an error."""
 
     name: str
     uid: int
@@ -184,7 +185,7 @@ def mount_news(volume: Volume, mounted: bool) -> tuple[Event, ...]:
 
 def found_again(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Event, ...]:
     """What was lost and is there again. Not while the old one is still mounted: its holder would write into that. The
-    file may be larger than the file system in it, when a growth was cut short."""
+    file may be larger than the file system in it, when a growth was cut short. Of which size it is has to be known."""
     lost = {
         (volume.name, volume.uid): volume.made_bytes
         for volume in machine.volumes.values()
@@ -193,5 +194,5 @@ def found_again(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Event, 
     return tuple(
         VolumeMade(one.name, one.uid, min(one.size_bytes, lost[one.name, one.uid] or one.size_bytes))
         for one in seen
-        if (one.name, one.uid) in lost
+        if (one.name, one.uid) in lost and one.size_bytes
     )

@@ -5,9 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from effects.volumes.clone import method_of
 from journal.durable import sync_directory
-from projections.storage import Fill, SeenSnapshot
+from projections.storage import Fill
 
 PIECE_BYTES = 256 << 10
 """What is read and carried at a time."""
@@ -46,14 +45,10 @@ def unlink(*paths: Path) -> None:
     sync_directory(paths[0].parent)
 
 
-def seen_snapshot(path: Path, snapshot: int) -> SeenSnapshot:
-    """A snapshot as it stands there. Raises OSError."""
-    return SeenSnapshot(snapshot, path.stat().st_size, taken_bytes(path), method_of(path))
-
-
-def taken_bytes(path: Path) -> int:
-    """What the file takes on the disk. Raises OSError."""
-    return path.stat().st_blocks * 512
+def sizes_of(path: Path) -> tuple[int, int]:
+    """How long the file is, and what it takes on the disk; in bytes. Raises OSError."""
+    found = path.stat()
+    return found.st_size, found.st_blocks * 512
 
 
 def fill_of(path: str) -> Fill:

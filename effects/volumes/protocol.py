@@ -29,7 +29,7 @@ class VolumeDriver(Protocol):
         ...
 
     async def observe(self) -> tuple[SeenVolume, ...]:
-        """Every whole volume there is."""
+        """Every whole volume there is, also one that cannot be looked at now: what is not here is gone."""
         ...
 
     async def mounted(self) -> frozenset[tuple[str, int]]:

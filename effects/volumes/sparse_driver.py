@@ -29,7 +29,7 @@ from effects.errors import (
     VolumeMissing,
 )
 from effects.volumes import asked, files
-from effects.volumes.clone import SCRATCH, clone, drafted, frozen_clone, scratch_of, thaw
+from effects.volumes.clone import SCRATCH, clone, drafted, frozen_clone, method_of, scratch_of, thaw
 from effects.volumes.conditions import full, on_thread
 from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check, check_snapshot, growth
 from effects.volumes.mount_news import mount_news
@@ -104,14 +104,18 @@ class SparseVolumes:
                 continue
             name, uid = match["name"], int(match["uid"])
             try:
-                if match["snapshot"] is None:
-                    found.append(seen.volume(name, uid, path.stat().st_size, files.taken_bytes(path)))
-                else:
-                    snapshots.setdefault((name, uid), []).append(files.seen_snapshot(path, int(match["snapshot"])))
+                sizes = files.sizes_of(path)
             except FileNotFoundError:
                 continue  # removed just now
-            except OSError as error:  # one broken file holds up nobody else's
+            except OSError as error:
+                # One broken file holds up nobody else's. It is there: whoever is told of none takes it for gone.
                 log.warning("%s cannot be looked at: %s", path, error)
+                sizes = 0, 0
+            if match["snapshot"] is None:
+                found.append(seen.volume(name, uid, *sizes))
+            else:
+                one = SeenSnapshot(int(match["snapshot"]), *sizes, method_of(path))
+                snapshots.setdefault((name, uid), []).append(one)
         return tuple(replace(one, snapshots=tuple(snapshots.get((one.name, one.uid), ()))) for one in found)
 
     def _made_directory(self) -> Path:
@@ -223,7 +227,7 @@ class SparseVolumes:
         """See the protocol. A mounted file system is frozen meanwhile: for a moment by reflink, longer by copy."""
         target = self._image(name, uid, snapshot)
         if await on_thread(lambda: _has(target, asked_at)):
-            return (await on_thread(lambda: files.seen_snapshot(target, snapshot))).method
+            return await on_thread(lambda: method_of(target))
         image = self._existing(name, uid)
         if await self.uses.use(name, uid) != "mounted":
             return await self._snapshot_of_still(name, uid, image, target, asked_at)

@@ -77,6 +77,15 @@ def test_differences_are_what_is_lost_back_unmounted_or_without_its_snapshot() -
         assert found_again(told.machine, (other, found)) == (VolumeMade("data", volume.uid, 64 * MIB),)
 
 
+def test_what_is_there_and_cannot_be_looked_at_is_neither_gone_nor_back() -> None:
+    told = story()
+    volume = told.machine.volumes["data"]
+    unknown = SeenVolume("data", volume.uid, 0, 0, False, (SeenSnapshot(volume.snapshots[0].uid, 0, 0, "copy"),))
+    assert differences(told.machine, (unknown,), NOWHERE) == ()
+    told.tell(VolumeLost("data", volume.uid))
+    assert found_again(told.machine, (unknown,)) == ()
+
+
 def test_a_mount_that_is_gone_is_told() -> None:
     told = story()
     volume = told.machine.volumes["data"]
