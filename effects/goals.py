@@ -63,8 +63,8 @@ class RemoveSecretFiles(msgspec.Struct, frozen=True):
 
 class EnsureVolume(msgspec.Struct, frozen=True):
     """The volume is there, with a file system of this size. One that was made (`made_bytes`) is never made again; one
-    that is to be made from what was `staged` has that content. `asked_at`, in nanoseconds, tells it from what another
-    journal called so."""
+    that is to be made from what was `staged` has that content, and `keeps` the snapshots that were taken of what it was
+    before. `asked_at`, in nanoseconds, tells it from what another journal called so."""
 
     name: str
     uid: int
@@ -74,6 +74,7 @@ class EnsureVolume(msgspec.Struct, frozen=True):
     attempt: int = 1
     staged: str = ""
     asked_at: int = 0
+    keeps: tuple[int, ...] = ()
 
 
 class RemoveVolume(msgspec.Struct, frozen=True):

@@ -30,7 +30,8 @@ def plan_volume(volume: Volume) -> VolumeEffect | None:
         return None  # it can never be made like this: another size may be asked for
     if volume.made_bytes < volume.size_bytes and not volume.holder:
         sizes = volume.size_bytes, volume.made_bytes
-        return EnsureVolume(name, uid, *sizes, hold, attempt, volume.staged, volume.created_at)
+        keeps = tuple(one.uid for one in volume.snapshots if volume.staged and one.taken)
+        return EnsureVolume(name, uid, *sizes, hold, attempt, volume.staged, volume.created_at, keeps)
     leaving = next((one for one in volume.snapshots if one.leaving), None)
     if leaving is not None:
         asked_at = 0 if leaving.taken else leaving.requested_at

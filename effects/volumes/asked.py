@@ -39,13 +39,16 @@ def is_of(path: Path, asked_at: int) -> bool:
 
 
 def set_aside(*paths: Path) -> None:
-    """The files are there under other names, which nothing here uses, also after a power cut. Raises OSError."""
+    """The files are there under other names, which nothing here uses, also after a power cut. One after another: a
+    volume comes behind its snapshots, or those that a crash leaves would be another's under the same name. Raises
+    OSError."""
     for path in paths:
         numbered = (path.with_name(f"{path.name}.stranger-{number}") for number in range(1, 1 << 20))
         other = next(one for one in numbered if not one.exists())
         path.rename(other)
         tell(str(path), str(other))
-    sync_directory(paths[0].parent)
+    if paths:
+        sync_directory(paths[0].parent)
 
 
 def tell(name: str, other: str) -> None:

@@ -163,15 +163,15 @@ class SparseVolumes:
             scratch.unlink(missing_ok=True)
             raise
 
-    async def adopt(self, name: str, uid: int, staged: str) -> None:
+    async def adopt(self, name: str, uid: int, staged: str, keeps: Collection[int] = ()) -> None:
         """See the protocol."""
         image, source = self._image(name, uid), staged_file(self._directory, staged)
         if not source.exists():
             if image.exists():
                 return
             raise VolumeMissing(f"what was imported as volume {name} is gone ({source}): import it again")
-        if image.exists():
-            await on_thread(lambda: asked.set_aside(image))
+        kept = {self._image(name, uid, snapshot) for snapshot in keeps}
+        await on_thread(lambda: _make_way(image, kept))
         await on_thread(lambda: settle(source, image))
 
     async def grow(self, name: str, uid: int, size_bytes: int) -> None:
@@ -200,8 +200,7 @@ class SparseVolumes:
         image = self._image(name, uid)
         if asked_at:
             await on_thread(lambda: _has(image, asked_at))
-        snapshots = self._directory.glob(f"{name}.{uid}@*.img")
-        await on_thread(lambda: files.unlink(*snapshots, image))
+        await on_thread(lambda: files.unlink(*_snapshots_of(image), image))
 
     # --- using ---------------------------------------------------------------------------------------------------
 
@@ -295,8 +294,18 @@ def _has(image: Path, asked_at: int) -> bool:
         return False
     if asked.is_of(image, asked_at):
         return True
-    asked.set_aside(image, *image.parent.glob(f"{image.name.removesuffix('.img')}@*.img"))
+    asked.set_aside(*_snapshots_of(image), image)
     return False
+
+
+def _make_way(image: Path, kept: Collection[Path]) -> None:
+    others = [one for one in _snapshots_of(image) if one not in kept]
+    asked.set_aside(*others, *([image] if image.exists() else ()))
+
+
+def _snapshots_of(image: Path) -> list[Path]:
+    """The files of a volume's snapshots, be it there or not; of a snapshot none."""
+    return sorted(image.parent.glob(f"{image.name.removesuffix('.img')}@*.img"))
 
 
 def _put_away(left: list[Path], over: threading.Event) -> None:

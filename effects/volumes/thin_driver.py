@@ -51,6 +51,11 @@ def snapshot_of(name: str, uid: int, snapshot: int) -> str:
     return f"snap-{name}.{uid}.{snapshot}"
 
 
+def _snapshots_of(volume: str, there: Collection[str]) -> list[str]:
+    """What is there of a volume's snapshots, be it there or not; of a snapshot's none."""
+    return [one for one in there if one.startswith(f"snap-{volume.removeprefix('vol-')}.")]
+
+
 def _of_restore(name: str, uid: int) -> tuple[str, str, str]:
     """What a restore has to do with: the volume, its content to be, and what that takes the place of."""
     return volume_of(name, uid), f"new-{name}.{uid}", f"old-{name}.{uid}"
@@ -174,8 +179,7 @@ class ThinVolumes:
         one = there.get(wanted)
         if one is None or not one.whole or one.is_of(asked_at):
             return one is not None and one.whole
-        snapshots = f"snap-{wanted.removeprefix('vol-')}."
-        for name in (wanted, *(name for name in there if name.startswith(snapshots))):
+        for name in (*_snapshots_of(wanted, there), wanted):
             await self._set_aside(name, there)
         return False
 
@@ -185,7 +189,7 @@ class ThinVolumes:
         await self._group.rename(name, other)
         asked.tell(name, other)
 
-    async def adopt(self, name: str, uid: int, staged: str) -> None:
+    async def adopt(self, name: str, uid: int, staged: str, keeps: Collection[int] = ()) -> None:
         """See the protocol."""
         there, volume = await self._group.look(), volume_of(name, uid)
         source = there.get(f"{STAGED}{staged}")
@@ -193,8 +197,10 @@ class ThinVolumes:
             if volume in there:
                 return
             raise VolumeMissing(f"what was imported as volume {name} is gone ({STAGED}{staged}): import it again")
-        if volume in there:
-            await self._set_aside(volume, there)
+        kept = {snapshot_of(name, uid, snapshot) for snapshot in keeps}
+        others = [one for one in _snapshots_of(volume, there) if one not in kept]
+        for one in (*others, *({volume} & there.keys())):
+            await self._set_aside(one, there)
         await self._group.rename(source.name, volume)
 
     async def grow(self, name: str, uid: int, size_bytes: int) -> None:
@@ -225,9 +231,8 @@ class ThinVolumes:
             raise VolumeBusy(f"volume {name} is not mounted here, but a process has it open still")
         if asked_at:
             await self._has(volume_of(name, uid), asked_at)
-        ours, snapshots = _of_restore(name, uid), f"snap-{name}.{uid}."
-        there = await self._group.look()
-        await self._group.remove(*(one for one in there if one.startswith(snapshots) or one in ours))
+        ours, there = _of_restore(name, uid), await self._group.look()
+        await self._group.remove(*_snapshots_of(volume_of(name, uid), there), *(one for one in there if one in ours))
 
     # --- using ---------------------------------------------------------------------------------------------------
 

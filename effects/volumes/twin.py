@@ -162,15 +162,17 @@ class TwinVolumes:
         self._storage.aside.append(volume.snapshots.pop(snapshot))
         return False
 
-    async def adopt(self, name: str, uid: int, staged: str) -> None:
+    async def adopt(self, name: str, uid: int, staged: str, keeps: Collection[int] = ()) -> None:
         """See the protocol."""
         await self._step("adopt volume")
         if staged in self._storage.staged:
             before = self._storage.volumes.get((name, uid), TwinVolume(0))
+            kept = {number: one for number, one in before.snapshots.items() if number in keeps}
+            self._storage.aside += [one for number, one in before.snapshots.items() if number not in kept]
             if before.size_bytes:
                 self._storage.aside.append(before.content)
             size_bytes, content = self._storage.staged.pop(staged)
-            self._storage.volumes[name, uid] = TwinVolume(size_bytes, content, snapshots=before.snapshots)
+            self._storage.volumes[name, uid] = TwinVolume(size_bytes, content, snapshots=kept)
         elif (name, uid) not in self._storage.volumes:
             raise VolumeMissing(f"what was imported as volume {name} is gone")
         await self._step("volume adopted")

@@ -518,11 +518,18 @@ def test_what_stands_where_an_import_is_to_be_is_not_taken_for_it(subject: Any) 
         await on.driver.unmount("data", 7)
         await carried(on, "import-1", 64 * MIB)
         for _ in range(2):
-            await on.driver.adopt("data", 7, "import-1")
+            await on.driver.adopt("data", 7, "import-1", (9,))
         assert on.read(await on.driver.mount("data", 7)) == 42
         await on.driver.unmount("data", 7)
         (seen,) = await on.driver.observe()
         assert [one.snapshot for one in seen.snapshots] == [9]
         assert len([one for one in await on.stored() if "stranger" in one]) == 1
+        await carried(on, "import-2", 64 * MIB)
+        await on.driver.adopt("data", 7, "import-2")
+        (seen,) = await on.driver.observe()
+        assert seen.snapshots == (), "of a volume that never was here no snapshot is this one's"
+        await on.driver.remove("data", 7)
+        kept = [one for one in await on.stored() if "stranger" in one]
+        assert len(kept) == 3, "what another journal called so stays, whatever becomes of the import"
 
     run(subject, suite)

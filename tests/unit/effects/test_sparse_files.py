@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from effects.errors import DriverError
 from effects.volumes.sparse_driver import SparseVolumes
 from projections.storage import SeenSnapshot, SeenVolume
 
@@ -55,3 +56,33 @@ def test_a_file_that_is_removed_while_somebody_looks_is_gone(
     driver, _ = stored(tmp_path, "data.5.img", "data.5@7.img")
     spoiled(monkeypatch, name, errno.ENOENT)
     assert [one.snapshots for one in asyncio.run(driver.observe())] == left
+
+
+def test_an_import_sets_aside_what_another_journal_called_so_with_its_snapshots(tmp_path: Path) -> None:
+    driver, directory = stored(tmp_path, "data.5.img", "data.5@7.img", "data.5@8.img", "import-1.staged")
+    asyncio.run(driver.adopt("data", 5, "import-1", (8,)))
+    assert {path.name: path.read_text() for path in directory.iterdir()} == {
+        "data.5.img": "import-1.staged",
+        "data.5.img.stranger-1": "data.5.img",
+        "data.5@7.img.stranger-1": "data.5@7.img",
+        "data.5@8.img": "data.5@8.img",
+    }
+
+
+@pytest.mark.parametrize("asked", ["adopt", "make"])
+def test_snapshots_are_set_aside_before_their_volume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    driver, directory = stored(tmp_path, "data.5.img", "data.5@7.img", "import-1.staged")
+    monkeypatch.setattr("effects.volumes.asked.is_of", lambda path, asked_at: False)
+    really = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        if self.name == "data.5.img":
+            raise OSError(errno.EIO, "the power went", str(self))
+        return really(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(DriverError):
+        asyncio.run(driver.adopt("data", 5, "import-1") if asked == "adopt" else driver.make("data", 5, 4096, 9))
+    assert {path.name for path in directory.iterdir()} == {"data.5.img", "data.5@7.img.stranger-1", "import-1.staged"}

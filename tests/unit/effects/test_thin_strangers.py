@@ -5,6 +5,9 @@ import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
+from effects.errors import DriverError
 from effects.volumes.thin_driver import ThinVolumes
 from effects.volumes.thin_group import MAKING, ThinGroup
 
@@ -12,11 +15,12 @@ MIB = 1 << 20
 
 
 class Pool:
-    """A volume group: the tags of what is in it, and what was given a file system."""
+    """A volume group: the tags of what is in it, and what was given a file system. Renames fail behind so many."""
 
     def __init__(self, *there: str) -> None:
         self.there: dict[str, set[str]] = {name: set() for name in there}
         self.formatted: list[str] = []
+        self.cut_behind = 1 << 20
 
     async def command(self, *argv: str) -> tuple[int, str]:
         verb, words = argv[1], argv[2:]
@@ -26,6 +30,9 @@ class Pool:
             name = words[words.index("--name") + 1]
             self.there[name] = {words[at + 1] for at, word in enumerate(words) if word == "--addtag"}
         elif verb == "lvrename":
+            self.cut_behind -= 1
+            if self.cut_behind < 0:
+                return 5, "the power went"
             assert words[2] not in self.there, "LVM refuses a name that is taken"
             self.there[words[2]] = self.there.pop(words[1])
         elif verb == "lvremove":
@@ -90,10 +97,24 @@ def test_what_may_not_have_been_made_is_removed_and_not_what_stood_there(tmp_pat
 
 
 def test_what_is_staged_takes_the_place_of_what_stands_there(tmp_path: Path) -> None:
-    pool = Pool("vol-data.7", "snap-data.7.9", "staged-import-1")
+    pool = Pool("vol-data.7", "snap-data.7.9", "snap-data.7.10", "staged-import-1")
 
     async def suite(driver: ThinVolumes) -> None:
         for _ in range(2):
-            await driver.adopt("data", 7, "import-1")
+            await driver.adopt("data", 7, "import-1", (9,))
 
-    assert on(tmp_path, pool, suite) == {"vol-data.7", "stranger1-vol-data.7", "snap-data.7.9"}
+    there = {"vol-data.7", "stranger1-vol-data.7", "snap-data.7.9", "stranger1-snap-data.7.10"}
+    assert on(tmp_path, pool, suite) == there
+
+
+@pytest.mark.parametrize("asked", ["adopt", "make"])
+def test_snapshots_are_set_aside_before_their_volume(tmp_path: Path, asked: str) -> None:
+    """Cut behind any of it, none of another's stands under the name of the one that is made next."""
+    pool = Pool("vol-data.7", "snap-data.7.9", "staged-import-1")
+    pool.cut_behind = 1
+
+    async def suite(driver: ThinVolumes) -> None:
+        with pytest.raises(DriverError):
+            await (driver.adopt("data", 7, "import-1") if asked == "adopt" else driver.make("data", 7, MIB, asked_at=5))
+
+    assert on(tmp_path, pool, suite) == {"vol-data.7", "stranger1-snap-data.7.9", "staged-import-1"}

@@ -32,6 +32,7 @@ from projections.intents import (
     Delete,
     DeleteSnapshot,
     DeleteVolume,
+    ImportVolume,
     ResizeVolume,
     Start,
     Stop,
@@ -337,6 +338,22 @@ def test_a_restore_that_has_no_room_itself_is_called_off_and_the_workload_runs_a
     volume = story.machine.volumes["data"]
     assert (volume.restoring, [one.label for one in volume.snapshots]) == (0, ["one", "safe"])
     assert kinds(story) == ["MountVolume", "StartRun"]
+
+
+def test_an_import_keeps_the_snapshots_of_the_lost_volume_that_it_stands_for_and_no_others() -> None:
+    story = Story()
+    story.call(ImportVolume("data", 64 * MIB, "import-1"))
+    (goal,) = plan(story.machine)
+    assert isinstance(goal, EnsureVolume) and (goal.staged, goal.keeps) == ("import-1", ())
+    story.reach(goal)
+    story.call(Take("data", "one"))
+    story.converge()
+    volume = story.machine.volumes["data"]
+    story.tell(VolumeLost("data", volume.uid))
+    story.call(ImportVolume("data", 64 * MIB, "import-2"))
+    (goal,) = plan(story.machine)
+    assert isinstance(goal, EnsureVolume)
+    assert (goal.staged, goal.keeps) == ("import-2", (volume.snapshots[0].uid,))
 
 
 def test_a_volume_that_cannot_be_made_may_be_asked_for_smaller() -> None:
