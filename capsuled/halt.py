@@ -9,7 +9,7 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -82,14 +82,10 @@ class Graces:
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """How many runs were ended, and what may live on: the workload of one; empty where none does."""
+    """How many runs the drivers ended, and what they could not end: the workload of one; empty where there is none."""
 
     count: int = 0
     left: str = ""
-
-    def beside(self, directly: Ends) -> "Ended":
-        """These, and those that were ended without a runtime."""
-        return Ended(self.count + directly.count, next(iter(directly.left), self.left))
 
 
 async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: float, hurry: asyncio.Event) -> int:
@@ -100,10 +96,11 @@ async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: flo
     network = linux_network(layout, settings, identity)
     try:
         lives = _has_tasks(layout) or _has_machines(layout)
-        ended = await _end(layout, settings, identity, log_file, within_s, hurry) if lives else Ended()
-        ended = ended.beside(await end_survivors(cgroup_parent(identity)))
+        count = await _end(layout, settings, identity, log_file, within_s, hurry) if lives else 0
+        survivors = await end_survivors(cgroup_parent(identity))
+        left = living(LastResort(layout.runc), survivors)
         end_idle_shims(paths_under(layout.containerd, layout.run))  # of what had ended before, and nobody removed
-        note(layout.side_log, ended.left)
+        note(layout.side_log, left)
         try:
             if await network.stands():
                 await network.clear()
@@ -117,19 +114,19 @@ async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: flo
     finally:
         await network.close()
     remove_cgroups(cgroup_parent(identity))
-    if ended.left:
-        log.error("%s may live on: %s stays, by which the next daemon finds it", ended.left, layout.run)
+    if left:
+        log.error("%s lives on: %s stays, by which the next daemon finds it", left, layout.run)
     elif is_mounted_below(layout.run):
         # Removing what is volatile would remove what somebody keeps in a volume.
         log.error("something below %s cannot be unmounted, for it is used. It stays mounted", layout.run)
     else:
         shutil.rmtree(layout.run, ignore_errors=True)
-    return ended.count
+    return count + survivors.count
 
 
 def note(place: Path, left: str) -> None:
-    """For the next daemon: nothing that is gone then has ended by itself, and no restart policy counts it. `left` may
-    live on: in this boot it is not to be told that all has ended."""
+    """For the next daemon: nothing that is gone then has ended by itself, and no restart policy counts it. `left`
+    lives on: in this boot it is not to be told that all has ended."""
     try:
         side_log = SideLog(place)
         try:
@@ -154,8 +151,8 @@ def _has_machines(layout: Layout) -> bool:
 
 async def _end(
     layout: Layout, settings: Settings, identity: Identity, log_file: Path, within_s: float, hurry: asyncio.Event
-) -> Ended:
-    """A containerd that does not start is done without."""
+) -> int:
+    """How many runs were ended. A containerd that does not start is done without."""
     workloads = await _remembered(layout)
     graces = Graces(workloads, within_s, hurry)
     paths = paths_under(layout.containerd, layout.run)
@@ -165,8 +162,13 @@ async def _end(
     parent, boot, unmount_s = cgroup_parent(identity), SystemClock().boot_id, min(UNMOUNT_S, within_s)
     _, machines = microvm_drivers(layout, connection, unpacker, leases, parent, settings.subnet, boot, unmount_s)
     drivers: dict[Kind, RunDriver] = {"microvm": machines.driver}
-    runtime, directly = None, Ends()
+    runtime = None
+
+    async def without() -> Ends:
+        return await _end_directly(layout, workloads, graces)
+
     try:
+        directly = 0
         if _has_tasks(layout):
             runtime = asyncio.ensure_future(keep_containerd(paths, log_file.with_name("containerd.log")))
             try:
@@ -180,9 +182,8 @@ async def _end(
                 )
             except TimeoutError:
                 log.error("containerd does not start: what runs is ended without it")
-                directly = await _end_directly(layout, workloads, graces)
-        ended = await end_all(drivers, workloads, graces)
-        return ended.beside(directly)
+                directly = (await without()).count
+        return directly + await end_each(drivers, workloads, graces, without)
     finally:
         await machines.close()
         await connection.close()
@@ -203,11 +204,35 @@ async def end_survivors(parent: str) -> Ends:
     return Ends(len(ends) - len(left), left)
 
 
+def living(last_resort: LastResort, survivors: Ends) -> str:
+    """The workload of a run that lives when all was done, empty where none does. What was tried before does not count:
+    a run that withstood its driver may since have been killed, by its cgroup at the last."""
+    # A privileged one can have left its cgroup: runc still knows its first process.
+    return next(iter((*survivors.left, *last_resort.living())), "")
+
+
 async def _swept(execs: Executor) -> None:
     try:
         await execs.sweep()
     except DriverError as error:
         log.error("what an earlier exec left cannot be ended: %s", error.message)
+
+
+async def end_each(
+    drivers: RunDrivers,
+    workloads: Mapping[str, Workload],
+    graces: Graces,
+    without: Callable[[], Awaitable[Ends]],
+) -> int:
+    """How many were ended: by their drivers, and `without` a runtime those that these could not see or end. That is
+    asked of them, too, with their own signal, grace and order: by its cgroup a run is only killed."""
+    ended = await end_all(drivers, workloads, graces)
+    if not ended.left:
+        return ended.count
+    directly = await without()
+    if directly.count:
+        log.warning("%d containers were ended without containerd", directly.count)
+    return ended.count + directly.count
 
 
 async def end_all(drivers: RunDrivers, workloads: Mapping[str, Workload], graces: Graces) -> Ended:
@@ -219,7 +244,7 @@ async def end_all(drivers: RunDrivers, workloads: Mapping[str, Workload], graces
             runs += [(driver, one) for one in await driver.observe()]
         except DriverError as error:
             unseen = f"a {KINDS[kind]}"
-            log.error("which %ss run cannot be seen, and none of them is ended: %s", KINDS[kind], error.message)
+            log.error("which %ss run cannot be seen: %s", KINDS[kind], error.message)
     # Who uses another ends before it, while it can still answer.
     withstood: set[RunKey] = set()
     for turn in ending_turns(_needs(workloads), dict.fromkeys(one.name for _, one in runs)):

@@ -71,6 +71,10 @@ class LastResort:
             ended.update(zip(ours, ends, strict=True))
         return _counted(ended)
 
+    def living(self) -> tuple[str, ...]:
+        """Of which runs the first process lives: each by what its workload's identifiers begin with."""
+        return tuple(_stem(one) for one in self._found() if _lives(one))
+
     def _found(self) -> tuple[Path, ...]:
         return tuple(self._directory.iterdir()) if self._directory.is_dir() else ()
 
@@ -103,6 +107,16 @@ class LastResort:
 def _stem(directory: Path) -> str:
     """What the identifiers of the workload begin with whose run has this directory."""
     return workload_of(directory.name)
+
+
+def _lives(directory: Path) -> bool:
+    found = first_process(directory)
+    if found is None:
+        return False
+    try:
+        return not has_ended(found.process)
+    finally:
+        os.close(found.process)
 
 
 def _by_stem(needs: Mapping[str, Collection[str]]) -> Mapping[str, Collection[str]]:

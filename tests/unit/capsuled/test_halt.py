@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,18 @@ from typing import Any
 import pytest
 
 from capsuled.emergency import HALT, recovered
-from capsuled.halt import Ended, Graces, end_all, note
-from effects.containers.last_resort import Ends
+from capsuled.halt import Ended, Graces, end_all, end_each, living, note
+from effects.containers.last_resort import Ends, LastResort
 from effects.errors import RuntimeUnavailable, StartFailed
 from journal.clock import SystemClock
 from journal.events import EmergencyRecovered, MachineHalted
 from journal.sidelog import Emergency, SideLog
 from projections.observations import ObservedRun
 from projections.state import Workload
+from tests.support.programs import running
 from tests.support.story import Story, declared
 from tests.support.until import until
+from tests.unit.effects.test_last_resort import began, container
 
 HANGS = StartFailed("the process does not end although it was killed: it may hang in the kernel")
 HERE = SystemClock().boot_id
@@ -116,10 +119,33 @@ def test_whoever_hurries_a_halt_waits_for_nobody_who_was_asked_and_asks_nobody_e
     assert asyncio.run(main()) == Ended(3)
 
 
-def test_what_withstands_an_end_without_a_runtime_is_left_too() -> None:
-    assert Ended(1).beside(Ends(2)) == Ended(3)
-    assert Ended(1).beside(Ends(2, ("web",))) == Ended(3, "web")
-    assert Ended(1, "vm").beside(Ends()) == Ended(1, "vm")
+def end_by_both(runtime: Runtime, root: Path) -> int:
+    """How many were ended, by the runtime and then without it; each has half a minute."""
+    drivers: Any = {"container": runtime}
+    graces, last_resort = Graces({}, 30.0, asyncio.Event()), LastResort(root)
+    return asyncio.run(end_each(drivers, {}, graces, lambda: last_resort.stop_all(graces.of)))
+
+
+@pytest.mark.parametrize("runtime", [Runtime(silent=True), Runtime("web", hang=("web",))], ids=["unseen", "withstands"])
+def test_what_its_runtime_cannot_end_is_asked_without_it_and_is_not_left(runtime: Runtime, tmp_path: Path) -> None:
+    with running(["sleep", "60"]) as process:
+        container(tmp_path, "web.7.1", process.pid, began(process.pid))
+        assert living(LastResort(tmp_path), Ends()) == "web"
+        assert end_by_both(runtime, tmp_path) == 1
+        assert process.wait() == -signal.SIGTERM, "it was asked, and not only killed"
+        assert living(LastResort(tmp_path), Ends()) == ""
+
+
+def test_nobody_is_ended_without_a_runtime_that_can_end_them_all(tmp_path: Path) -> None:
+    with running(["sleep", "60"]) as process:
+        container(tmp_path, "other.9.1", process.pid, began(process.pid))
+        assert end_by_both(Runtime("db", "web"), tmp_path) == 2 and process.poll() is None
+
+
+def test_left_is_what_lives_when_all_was_done_and_not_what_withstood_before(tmp_path: Path) -> None:
+    assert end_by_both(Runtime("web", hang=("web",)), tmp_path) == 0
+    assert living(LastResort(tmp_path), Ends(1)) == "", "by its cgroup it was killed"
+    assert living(LastResort(tmp_path), Ends(0, ("web",))) == "web"
 
 
 def noted(tmp_path: Path, left: str) -> Emergency:
