@@ -17,6 +17,7 @@ from effects.images.content import ContentStore
 from effects.images.fetch import Fetcher
 from effects.images.intake import Intake
 from effects.images.leases import Lease, Leases
+from effects.images.mended_layers import drop_lost
 from effects.images.naming import Naming
 from effects.images.oci import (
     INDEX_TYPES,
@@ -239,3 +240,4 @@ class ContainerdImages:
     async def sweep(self) -> None:
         """See the protocol."""
         await self.unpacker.sweep()
+        await on_thread(lambda: drop_lost(self._root), "an old layer of an image")

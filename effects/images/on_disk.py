@@ -59,13 +59,3 @@ def taken(directory: Path) -> Taken:
         for name in (".", *directories, *files):
             look(os.path.join(place, name))
     return Taken(sum(sizes.values()), len(sizes))
-
-
-def put_in_place(fresh: Path, place: Path) -> None:
-    """`fresh` is what is at `place`; what was there lies beside where `fresh` was. Cut between the two moves, there is
-    nothing at `place`."""
-    place.parent.mkdir(mode=0o700, exist_ok=True)
-    if place.exists():
-        place.rename(fresh.with_name("lost"))
-    fresh.rename(place)
-    sync_around(place)

@@ -23,8 +23,9 @@ from effects.containerd.passing import Passing
 from effects.containerd.snapshots import files_of, prepared, topmost
 from effects.errors import DriverError, ImageCorrupt, ImageMissing, ImageUnreadable
 from effects.images.leases import Lease
+from effects.images.mended_layers import put_in_place
 from effects.images.oci import LAYER_TYPE, Descriptor
-from effects.images.on_disk import Taken, on_thread, put_in_place, sync_around, taken
+from effects.images.on_disk import Taken, on_thread, sync_around, taken
 
 SYNCED_LABEL = "capsule.synced"
 _SCRATCH = "extract-"
@@ -113,7 +114,12 @@ class Unpacking:
         place, counted = await self._place(chain_id, lease), await self._counted(chain_id, lease)
         found = await on_thread(lambda: taken(place), _A_LAYER)
         if found.size_bytes < counted.size_bytes or found.inodes < counted.inodes:
-            log.warning("%s has lost files, as by a power cut: the layer is unpacked anew from %s", place, layer.digest)
+            log.warning(
+                "%s has lost files, as by a power cut: the layer is unpacked anew from %s. Containers that run from it "
+                "keep what is left of the old one until their next start; the machine's next boot removes it",
+                place,
+                layer.digest,
+            )
             async with self._filled(layer, diff_id, chain_id, parent, lease) as (_, fresh):
                 await on_thread(lambda: put_in_place(fresh, place), _A_LAYER)
         else:

@@ -1,6 +1,7 @@
 """The power goes right after a push was answered; and what a cut left while nothing was synced yet is mended."""
 
 import asyncio
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ from containerdapi import snapshots_pb2
 from effects.containerd.connection import SNAPSHOTTER
 from effects.images import unpacking
 from effects.runs.protocol import RunSpec
+from journal.clock import SystemClock
 from tests.support.cache import traces
 from tests.support.images import archive_of, chunks, tree
 from tests.support.runtime import Runtime, runtime
+from tests.support.until import until
 from tools.demo_image import archive
 
 pytestmark = pytest.mark.real
@@ -92,8 +95,42 @@ def test_a_layer_of_a_release_that_did_not_sync_is_looked_at_once_and_mended(
             assert len([path for path in root.glob(f"{LAYERS}/*/fs/lower-1") if path.is_char_device()]) == 1
             assert await called_synced(made) == [True, True]
             assert (await traces(made)).scratch == 0
-            assert len(list(root.glob(f"{LAYERS}/*"))) == 2, "what was lost is not kept"
+            assert len(list(root.glob(f"{LAYERS}/*"))) == 2, "no snapshot more than before"
             assert ("is unpacked anew" in caplog.text) == (harm != "none")
+
+    asyncio.run(main())
+
+
+def test_a_container_keeps_the_layer_it_runs_from_when_that_is_mended_until_the_next_boot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60), runtime() as made:
+            with monkeypatch.context() as earlier:
+                earlier.setattr(unpacking, "SYNCED_LABEL", "another.label")
+                (image,) = await made.images.import_archive(chunks(archive("demo:1")))
+                run = RunSpec("web", 7, 7, 1, image.platform_digest, command=("sleep", "60"))
+                seen = await made.containers.ensure_running(run)
+            root = made.paths.root
+            snapshots = len(list(root.glob(f"{LAYERS}/*")))
+            (lost,) = root.glob(f"{LAYERS}/*/fs/etc/passwd")
+            lost.unlink()
+            made.images.unpacker.forget_all()
+            await made.images.unpacker.rootfs(image.platform_digest)
+            await until(lambda: len(list(root.glob(f"{LAYERS}/*"))) == snapshots)  # what was in between is gone
+            inside, mended = Path(f"/proc/{seen.pid}/root/bin"), lost.parent.parent / "bin"
+            for _ in range(2):
+                assert set(os.listdir(inside)) == set(os.listdir(mended)) and lost.exists()
+                assert (inside / "cat").read_bytes() == (mended / "cat").read_bytes()
+                await made.images.sweep()  # a daemon's start in the same boot takes nothing away
+            again = await made.containers.ensure_running(msgspec.structs.replace(run, name="other"))
+            assert Path(f"/proc/{again.pid}/root/etc/passwd").read_bytes() == lost.read_bytes()
+            for name in ("web", "other"):
+                await made.containers.remove_run(name, 7, 1)
+            assert len(list(root.glob(f"{LAYERS}/*/lost.*"))) == 1
+            monkeypatch.setattr(SystemClock, "boot_id", "another")
+            await made.images.sweep()
+            assert list(root.glob(f"{LAYERS}/*/lost.*")) == [] and lost.exists()
 
     asyncio.run(main())
 
