@@ -144,11 +144,12 @@ class Oracle:
         return bool(wish.disk) and (disk is None or disk.incarnation != wish.disk)
 
     def may_wait(self, name: str) -> bool:
-        """Whether something it depends on does not run, or not all the time: then it need not run, either."""
+        """Whether something it depends on does not run, or not all the time, or may be a job that is at work still:
+        then it need not run, either."""
         for other in self.wishes.get(name, Wish()).needs:
             wish = self.wishes.get(other, Wish())
             steady = wish.wanted == "running" and not ends_by_itself(wish.program)
-            steady = steady and other not in self.left.runs | self.over
+            steady = steady and wish.policy != "never" and other not in self.left.runs | self.over
             if not steady or self.lacks_its_disk(other) or self.may_wait(other):
                 return True
         return False
