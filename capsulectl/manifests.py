@@ -291,7 +291,7 @@ class _Document:
         section, _, by = path.rpartition(".")
         before = self._policies.setdefault(section, {}).setdefault(name, (value, by))
         if before[0] != value:
-            both = f"in {before[1]} {before[0]}, and in {by} {value}"
+            both = f"{before[0]} in {before[1]}, and {value} in {by}"
             raise self._wrong(node, path, f"{camel(name)} is given twice: {both}")
         setattr(message.restart_policy, name, value)
 

@@ -66,6 +66,8 @@ def restore(
     if not yes:
         with shown_beside(output):
             _show(past, missing, admits, "table")
+    elif past.unsaid:
+        say(f"{file} lacks what it does not tell of: {'; '.join(past.unsaid)}", common.quiet)
     confirm(f"Let {_machine(connection)} take it over?", yes)
     answer = _send(connection, Path(file), sealed, common)
     _wait(common, connection.target.machine, answer, timeout)
@@ -230,7 +232,7 @@ def _data(past: Remembered, missing: list[Lack], admits: Admitted) -> dict[str, 
         "desiredHash": past.desired_hash,
         "keys": admits.data(),
         "missing": [one._asdict() for one in missing],
-    }
+    } | ({"unsaid": list(past.unsaid)} if past.unsaid else {})
 
 
 def _tell(past: Remembered, answer: Any, missing: list[Lack], admits: Admitted, output: str, common: Common) -> None:

@@ -88,16 +88,15 @@ class Closing(msgspec.Struct, frozen=True):
     head_hash: str
 
 
-def export(reader: Reader, journal_id: bytes, upto: int = LAST) -> Iterator[bytes]:
-    """The archive of everything up to `upto`, in blocks. Raises HistoryCut where something is forgotten meanwhile."""
+def export(reader: Reader, journal_id: bytes, upto: int = LAST, *, part: bool = False) -> Iterator[bytes]:
+    """The archive of everything up to `upto`, in blocks; `part`: that is less than was there when it was asked for.
+    Raises HistoryCut where something is forgotten meanwhile."""
     last = reader.newest(1, before=upto)
     head = last[-1] if last else None
     head_hash = "" if head is None else head.hash.hex()
     head_seq = 0 if head is None else head.header.seq
     began = places, first = reader.base_seqs(), reader.first_seq()
-    newest = reader.last()
-    part = reader.breaks_off or (newest is not None and newest.header.seq > head_seq)
-    title = Title(journal_id.hex(), RELEASE, first, head_seq, head_hash, part)
+    title = Title(journal_id.hex(), RELEASE, first, head_seq, head_hash, part or reader.breaks_off)
     places = tuple(seq for seq in places if seq <= head_seq)  # the fold up to there needs no later one
     yield (BASE_MAGIC if places else MAGIC) + msgspec.json.encode(title) + b"\n"
     squeeze = zlib.compressobj(LEVEL)

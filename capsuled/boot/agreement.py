@@ -12,7 +12,7 @@ APART_S = 5.0
 """What servers that tell the same time may differ by, each asked in its turn."""
 
 ROUNDS = 5
-"""So often, in a row, one alone has to say it: a minute by ntp.py's pauses."""
+"""So often, in a row, one alone has to say it: a minute at the least, by ntp.py's pauses."""
 
 
 class Agreement:

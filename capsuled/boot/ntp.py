@@ -207,8 +207,8 @@ def doubted_text(whys: Mapping[str, Sequence[str]]) -> str:
     return (
         f"the time may be wrong: no server agrees any more with the clock that one had set ({_said(whys)}). Tokens of "
         "operators are refused as expired or from the future where this machine's clock is wrong. It is set by itself "
-        "once two servers tell the same, or one alone has told it for a minute, unless that is before a time at which "
-        "one had agreed. If this stays, name servers in /perm/capsule/ntp that are right"
+        "once most of them, two at least, tell the same, or one alone has told it five times, unless that is before a "
+        "time at which one had agreed. If this stays, name servers in /perm/capsule/ntp that are right"
     )
 
 

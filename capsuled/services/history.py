@@ -272,9 +272,9 @@ class HistoryService(HistoryServiceServicer):
         # Not the head state's place: a frozen daemon's ends before what it cannot read, which has to be taken along.
         last = self._reader.last()
         upto = 0 if last is None else min(last.header.seq, request.upto or LAST)
-        if last is not None and upto < last.header.seq:
+        if part := last is not None and upto < last.header.seq:
             await self._aside.run(lambda: self._moments.check_told(upto))
-        blocks = archive.export(self._reader, self._environment.journal_id, upto or LAST)
+        blocks = archive.export(self._reader, self._environment.journal_id, upto or LAST, part=part)
         while (block := await self._aside.run(lambda: next(blocks, None))) is not None:
             for start in range(0, len(block), EXPORT_BYTES):
                 yield pb.ExportChunk(data=block[start : start + EXPORT_BYTES])

@@ -63,3 +63,14 @@ def test_what_is_shown_before_the_question_is_no_data(
     preview, nothing = (said.out, said.err) if output in ("table", "wide") else (said.err, said.out)
     assert refused.value.code == USAGE and nothing == ""
     assert "web       configured" in preview or "Journal:  abab" in preview
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_what_an_archive_lacks_without_a_word_is_in_the_plan(
+    output: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lack = "the body of entry 2 was removed, and no journal.excised entry says so"
+    title = Title("ab" * 16, "0.1.0", 1, 5, "cd" * 32)
+    monkeypatch.setattr(restore, "remembered", lambda file: Remembered(title, Story().machine, Origins(), (lack,)))
+    restore.restore("memory.capsule", dry_run=True, output=output)
+    assert lack in capsys.readouterr().out

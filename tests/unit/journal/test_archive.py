@@ -55,7 +55,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(directory: Path, upto: int = LAST) -> bytes:
     reader = Reader.open(directory)
     try:
-        return b"".join(export(reader, reader.journal_id, upto))
+        return b"".join(export(reader, reader.journal_id, upto, part=upto < 30))
     finally:
         reader.close()
 
