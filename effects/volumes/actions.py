@@ -44,7 +44,7 @@ async def reach_volume(driver: VolumeDriver, goal: VolumeEffect | MountEffect) -
         case EnsureVolume():
             await free(driver, goal.name, goal.uid)
             if goal.staged and not goal.made_bytes:
-                await driver.adopt(goal.name, goal.uid, goal.staged, goal.keeps)
+                await driver.adopt(goal.name, goal.uid, goal.staged, goal.asked_at, goal.keeps)
             if goal.made_bytes or goal.staged:
                 await driver.grow(goal.name, goal.uid, goal.size_bytes)
             else:

@@ -47,10 +47,10 @@ class VolumeDriver(Protocol):
         VolumeMissing when it is not there: nothing is made in its place. Raises NoSpace, VolumeDamaged."""
         ...
 
-    async def adopt(self, name: str, uid: int, staged: str, keeps: Collection[int] = ()) -> None:
-        """The volume is there, with what was staged under this name as its content, and keeps these snapshots. What is
-        staged still has not become it: whatever stands in its place is set aside, and so is every other snapshot of it,
-        before it. Raises VolumeMissing when neither is there."""
+    async def adopt(self, name: str, uid: int, staged: str, asked_at: int = 0, keeps: Collection[int] = ()) -> None:
+        """The volume is there as asked for then, with what was staged under this name as its content, and keeps these
+        snapshots. What is staged still has not become it: whatever stands in its place is set aside, and so is every
+        other snapshot of it, before it. Raises VolumeMissing when neither is there."""
         ...
 
     async def mount(self, name: str, uid: int) -> str:

@@ -163,7 +163,7 @@ class SparseVolumes:
             scratch.unlink(missing_ok=True)
             raise
 
-    async def adopt(self, name: str, uid: int, staged: str, keeps: Collection[int] = ()) -> None:
+    async def adopt(self, name: str, uid: int, staged: str, asked_at: int = 0, keeps: Collection[int] = ()) -> None:
         """See the protocol."""
         image, source = self._image(name, uid), staged_file(self._directory, staged)
         if not source.exists():
@@ -172,6 +172,7 @@ class SparseVolumes:
             raise VolumeMissing(f"what was imported as volume {name} is gone ({source}): import it again")
         kept = {self._image(name, uid, snapshot) for snapshot in keeps}
         await on_thread(lambda: _make_way(image, kept))
+        await on_thread(lambda: asked.note(source, asked_at))
         await on_thread(lambda: settle(source, image))
 
     async def grow(self, name: str, uid: int, size_bytes: int) -> None:

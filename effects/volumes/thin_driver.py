@@ -189,7 +189,7 @@ class ThinVolumes:
         await self._group.rename(name, other)
         asked.tell(name, other)
 
-    async def adopt(self, name: str, uid: int, staged: str, keeps: Collection[int] = ()) -> None:
+    async def adopt(self, name: str, uid: int, staged: str, asked_at: int = 0, keeps: Collection[int] = ()) -> None:
         """See the protocol."""
         there, volume = await self._group.look(), volume_of(name, uid)
         source = there.get(f"{STAGED}{staged}")
@@ -201,6 +201,7 @@ class ThinVolumes:
         others = [one for one in _snapshots_of(volume, there) if one not in kept]
         for one in (*others, *({volume} & there.keys())):
             await self._set_aside(one, there)
+        await self._group.note(source, asked_at)
         await self._group.rename(source.name, volume)
 
     async def grow(self, name: str, uid: int, size_bytes: int) -> None:

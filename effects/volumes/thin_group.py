@@ -132,6 +132,12 @@ class ThinGroup:
         """It is whole."""
         await self._do("lvchange", "--deltag", MAKING, f"{self._group}/{name}")
 
+    async def note(self, one: Logical, asked_at: int) -> None:
+        """It is what was asked for then, in nanoseconds."""
+        if not one.is_of(asked_at):
+            old = (word for tag in one.tags if tag.startswith(_ASKED) for word in ("--deltag", tag))
+            await self._do("lvchange", "--addtag", f"{_ASKED}{asked_at}", *old, f"{self._group}/{one.name}")
+
     async def extend(self, one: Logical, size_bytes: int) -> None:
         """At least so large."""
         code, said = await self._run("lvextend", "--size", f"{size_bytes}b", f"{self._group}/{one.name}")

@@ -162,7 +162,7 @@ class TwinVolumes:
         self._storage.aside.append(volume.snapshots.pop(snapshot))
         return False
 
-    async def adopt(self, name: str, uid: int, staged: str, keeps: Collection[int] = ()) -> None:
+    async def adopt(self, name: str, uid: int, staged: str, asked_at: int = 0, keeps: Collection[int] = ()) -> None:
         """See the protocol."""
         await self._step("adopt volume")
         if staged in self._storage.staged:
@@ -172,7 +172,9 @@ class TwinVolumes:
             if before.size_bytes:
                 self._storage.aside.append(before.content)
             size_bytes, content = self._storage.staged.pop(staged)
-            self._storage.volumes[name, uid] = TwinVolume(size_bytes, content, snapshots=kept)
+            times = {number: one for number, one in before.snapshots_asked_at.items() if number in kept}
+            adopted = TwinVolume(size_bytes, content, snapshots=kept, asked_at=asked_at, snapshots_asked_at=times)
+            self._storage.volumes[name, uid] = adopted
         elif (name, uid) not in self._storage.volumes:
             raise VolumeMissing(f"what was imported as volume {name} is gone")
         await self._step("volume adopted")

@@ -518,7 +518,7 @@ def test_what_stands_where_an_import_is_to_be_is_not_taken_for_it(subject: Any) 
         await on.driver.unmount("data", 7)
         await carried(on, "import-1", 64 * MIB)
         for _ in range(2):
-            await on.driver.adopt("data", 7, "import-1", (9,))
+            await on.driver.adopt("data", 7, "import-1", keeps=(9,))
         assert on.read(await on.driver.mount("data", 7)) == 42
         await on.driver.unmount("data", 7)
         (seen,) = await on.driver.observe()
@@ -531,5 +531,27 @@ def test_what_stands_where_an_import_is_to_be_is_not_taken_for_it(subject: Any) 
         await on.driver.remove("data", 7)
         kept = [one for one in await on.stored() if "stranger" in one]
         assert len(kept) == 3, "what another journal called so stays, whatever becomes of the import"
+
+    run(subject, suite)
+
+
+@ALL
+def test_an_import_that_was_not_told_as_made_is_removed_with_the_snapshots_it_keeps(subject: Any) -> None:
+    """Its room was short, or the power went, behind `adopt`: when it is deleted then, it is known by when it was asked
+    for."""
+
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 64 * MIB)
+        on.write(await on.driver.mount("data", 7), 42)
+        for snapshot in (9, 10):
+            await on.driver.snapshot("data", 7, snapshot, asked_at=snapshot)
+        await on.driver.unmount("data", 7)
+        await carried(on, "import-1", 64 * MIB)
+        for _ in range(2):
+            await on.driver.adopt("data", 7, "import-1", 5, (9, 10))
+        aside = [one for one in await on.stored() if "stranger" in one]
+        await on.driver.remove_snapshot("data", 7, 9, asked_at=9)
+        await on.driver.remove("data", 7, asked_at=5)
+        assert sorted(await on.stored()) == sorted(aside) and len(aside) == 1, "what stood there before, and no more"
 
     run(subject, suite)

@@ -60,7 +60,7 @@ def test_a_file_that_is_removed_while_somebody_looks_is_gone(
 
 def test_an_import_sets_aside_what_another_journal_called_so_with_its_snapshots(tmp_path: Path) -> None:
     driver, directory = stored(tmp_path, "data.5.img", "data.5@7.img", "data.5@8.img", "import-1.staged")
-    asyncio.run(driver.adopt("data", 5, "import-1", (8,)))
+    asyncio.run(driver.adopt("data", 5, "import-1", keeps=(8,)))
     assert {path.name: path.read_text() for path in directory.iterdir()} == {
         "data.5.img": "import-1.staged",
         "data.5.img.stranger-1": "data.5.img",

@@ -9,7 +9,7 @@ import pytest
 
 from effects.errors import DriverError
 from effects.volumes.thin_driver import ThinVolumes
-from effects.volumes.thin_group import MAKING, ThinGroup
+from effects.volumes.thin_group import ThinGroup
 
 MIB = 1 << 20
 
@@ -39,7 +39,9 @@ class Pool:
             for one in words[1:]:
                 del self.there[one.removeprefix("capsule/")]
         elif verb == "lvchange":
-            self.there[words[-1].removeprefix("capsule/")].discard(MAKING)
+            tags = self.there[words[-1].removeprefix("capsule/")]
+            tags -= {words[at + 1] for at, word in enumerate(words) if word == "--deltag"}
+            tags |= {words[at + 1] for at, word in enumerate(words) if word == "--addtag"}
         rows = [
             {"lv_name": name, "lv_size": str(64 * MIB), "lv_tags": ",".join(sorted(tags)), "lv_active": "active"}
             for name, tags in self.there.items()
@@ -101,10 +103,28 @@ def test_what_is_staged_takes_the_place_of_what_stands_there(tmp_path: Path) -> 
 
     async def suite(driver: ThinVolumes) -> None:
         for _ in range(2):
-            await driver.adopt("data", 7, "import-1", (9,))
+            await driver.adopt("data", 7, "import-1", keeps=(9,))
 
     there = {"vol-data.7", "stranger1-vol-data.7", "snap-data.7.9", "stranger1-snap-data.7.10"}
     assert on(tmp_path, pool, suite) == there
+
+
+@pytest.mark.parametrize("tags", [set[str](), {"capsule.asked=0"}])
+def test_what_was_staged_is_known_by_when_the_volume_was_asked_for(tmp_path: Path, tags: set[str]) -> None:
+    """Also where the power went before it got its name, and that is tried again."""
+    pool = Pool("snap-data.7.9")
+    pool.there["staged-import-1"] = {"capsule.size=67108864", *tags}
+    pool.cut_behind = 0
+
+    async def suite(driver: ThinVolumes) -> None:
+        with pytest.raises(DriverError):
+            await driver.adopt("data", 7, "import-1", 5, (9,))
+        pool.cut_behind = 1
+        await driver.adopt("data", 7, "import-1", 5, (9,))
+        assert pool.there["vol-data.7"] == {"capsule.size=67108864", "capsule.asked=5"}
+        await driver.remove("data", 7, asked_at=5)
+
+    assert on(tmp_path, pool, suite) == set()
 
 
 @pytest.mark.parametrize("asked", ["adopt", "make"])

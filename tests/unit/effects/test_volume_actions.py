@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from effects.errors import DriverError, VolumeBusy
-from effects.goals import EnsureVolume, MountVolume, UnmountVolume
+from effects.errors import DriverError, NoSpace, VolumeBusy
+from effects.goals import EnsureVolume, MountVolume, RemoveVolume, UnmountVolume
 from effects.volumes.actions import reach_volume
 from effects.volumes.twin import Storage, TwinVolume, TwinVolumes
 from journal.events import VolumeMounted, VolumeUnmounted
@@ -51,6 +51,23 @@ def test_what_was_left_attached_is_detached_before_it_grows_and_never_under_a_vi
         storage.in_use = lambda path: False
         await reach_volume(driver, EnsureVolume("data", 7, 128 * MIB, 64 * MIB))
         assert volume.size_bytes == 128 * MIB and not volume.attached
+
+    _on_volume(suite)
+
+
+def test_an_import_that_found_no_room_to_grow_is_deleted_as_what_it_is() -> None:
+    async def suite(volume: TwinVolume, driver: TwinVolumes, storage: Storage) -> None:
+        async def full(point: str) -> None:
+            if point == "grow volume":
+                raise NoSpace("the pool is full")
+
+        storage.staged["import-1"] = 64 * MIB, 42
+        with pytest.raises(NoSpace):
+            goal = EnsureVolume("copy", 8, 128 * MIB, staged="import-1", asked_at=5)
+            await reach_volume(TwinVolumes(storage, full), goal)
+        assert storage.volumes["copy", 8].content == 42
+        await reach_volume(driver, RemoveVolume("copy", 8, asked_at=5))
+        assert list(storage.volumes.values()) == [volume] and not storage.aside
 
     _on_volume(suite)
 
