@@ -8,6 +8,7 @@ and not what is asked for now. Blocking: for a thread.
 import errno
 import logging
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from journal.durable import sync_directory
@@ -43,12 +44,16 @@ def set_aside(*paths: Path) -> None:
     volume comes behind its snapshots, or those that a crash leaves would be another's under the same name. Raises
     OSError."""
     for path in paths:
-        numbered = (path.with_name(f"{path.name}.stranger-{number}") for number in range(1, 1 << 20))
-        other = next(one for one in numbered if not one.exists())
+        other = path.with_name(unused(f"{path.name}.stranger-", "", os.listdir(path.parent)))
         path.rename(other)
         tell(str(path), str(other))
     if paths:
         sync_directory(paths[0].parent)
+
+
+def unused(before: str, behind: str, there: Collection[str]) -> str:
+    """The first name with a number between these two that nothing there has."""
+    return next(one for number in range(1, 1 << 20) if (one := f"{before}{number}{behind}") not in there)
 
 
 def tell(name: str, other: str) -> None:

@@ -184,8 +184,7 @@ class ThinVolumes:
         return False
 
     async def _set_aside(self, name: str, there: Collection[str]) -> None:
-        numbered = (f"stranger{number}-{name}" for number in range(1, 1 << 20))
-        other = next(one for one in numbered if one not in there)
+        other = asked.unused("stranger", f"-{name}", there)
         await self._group.rename(name, other)
         asked.tell(name, other)
 
