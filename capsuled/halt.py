@@ -12,14 +12,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
 from capsuled.abilities import container_host
 from capsuled.drivers import microvm_drivers
 from capsuled.emergency import GRACE_MS as UNKNOWN_MS
 from capsuled.emergency import HALT
 from capsuled.examine import verify_apart
-from capsuled.host import cgroup_parent, is_mounted_below, linux_network, remove_cgroups, volume_storage
+from capsuled.host import cgroup_parent, is_mounted_below, linux_network, volume_storage
 from capsuled.identity import Identity, load_or_make_id
 from capsuled.layout import Layout
 from capsuled.machines import places_of
@@ -41,6 +39,7 @@ from effects.images.leases import Leases
 from effects.images.rootfs import Unpacker
 from effects.memory import unmount_memory
 from effects.microvms.qemu_driver import UNMOUNT_S
+from effects.runs import cgroups
 from effects.runs.by_kind import RunDrivers
 from effects.runs.exec_protocol import Executor
 from effects.runs.names import stem_of, workload_of
@@ -81,13 +80,6 @@ class Graces:
         return min(self._by_stem.get(stem_of(name), UNKNOWN_MS), left_ms)
 
 
-class Ended(msgspec.Struct, frozen=True):
-    """How many runs the drivers ended, and what they could not end: the workload of one; empty where there is none."""
-
-    count: int = 0
-    left: str = ""
-
-
 async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: float, hurry: asyncio.Event) -> int:
     """End every run; returns how many were. The daemon must not be running. No run is waited for when `within_s` are
     over, or `hurry` is set: what has not ended by then is killed."""
@@ -113,7 +105,7 @@ async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: flo
             log.error("%s cannot be unmounted: %s", layout.memory, error.strerror)
     finally:
         await network.close()
-    remove_cgroups(cgroup_parent(identity))
+    cgroups.remove(cgroup_parent(identity))
     if left:
         log.error("%s lives on: %s stays, by which the next daemon finds it", left, layout.run)
     elif is_mounted_below(layout.run):
@@ -226,24 +218,25 @@ async def end_each(
 ) -> int:
     """How many were ended: by their drivers, and `without` a runtime those that these could not see or end. That is
     asked of them, too, with their own signal, grace and order: by its cgroup a run is only killed."""
-    ended = await end_all(drivers, workloads, graces)
-    if not ended.left:
-        return ended.count
+    count, all_ended = await end_all(drivers, workloads, graces)
+    if all_ended:
+        return count
     directly = await without()
     if directly.count:
         log.warning("%d containers were ended without containerd", directly.count)
-    return ended.count + directly.count
+    return count + directly.count
 
 
-async def end_all(drivers: RunDrivers, workloads: Mapping[str, Workload], graces: Graces) -> Ended:
-    """One after the other where one uses another. What cannot be ended is told, and the next has its turn."""
+async def end_all(drivers: RunDrivers, workloads: Mapping[str, Workload], graces: Graces) -> tuple[int, bool]:
+    """One after the other where one uses another. What cannot be ended is told, and the next has its turn. How many
+    were ended, and whether that is all: none withstood its driver, and each driver saw what runs."""
     runs: list[tuple[RunDriver, ObservedRun]] = []
-    unseen = ""
+    all_seen = True
     for kind, driver in drivers.items():
         try:
             runs += [(driver, one) for one in await driver.observe()]
         except DriverError as error:
-            unseen = f"a {KINDS[kind]}"
+            all_seen = False
             log.error("which %ss run cannot be seen: %s", KINDS[kind], error.message)
     # Who uses another ends before it, while it can still answer.
     withstood: set[RunKey] = set()
@@ -253,9 +246,8 @@ async def end_all(drivers: RunDrivers, workloads: Mapping[str, Workload], graces
         withstood |= await _failed("ended", [one for _, one in ours], ends)
     removals = (driver.remove_run(one.name, one.uid, one.run) for driver, one in runs)
     withstood &= await _failed("removed", [one for _, one in runs], removals)
-    lived = [one for _, one in runs if one.alive]
-    left = [one for one in lived if _key(one) in withstood]
-    return Ended(len(lived) - len(left), left[0].name if left else unseen)
+    ended = [_key(one) not in withstood for _, one in runs if one.alive]
+    return sum(ended), all_seen and all(ended)
 
 
 async def _stop(driver: RunDriver, one: ObservedRun, graces: Graces) -> None:

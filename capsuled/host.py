@@ -1,6 +1,5 @@
 """What the machine under the daemon is and has, read from the kernel once for each question."""
 
-import contextlib
 import os
 import platform
 import shutil
@@ -15,7 +14,6 @@ from capsuled.processes import outcome, run
 from capsuled.settings import Settings
 from effects.microvms.confinement import user_of
 from effects.network.linux_driver import LinuxNetwork
-from effects.runs.cgroups import ROOT
 from effects.volumes.protocol import VolumePorter
 from effects.volumes.sparse_driver import SparseVolumes
 from effects.volumes.sparse_porter import SparsePorter
@@ -139,12 +137,3 @@ def is_mounted_below(directory: Path) -> bool:
 def cgroup_parent(identity: Identity) -> str:
     """Below it live this capsule's containers, and nothing else."""
     return f"/{identity.short_id}-{identity.capsule_id[-6:]}"
-
-
-def remove_cgroups(parent: str) -> None:
-    """Remove what runc leaves of the parent: an empty group per controller (cgroup v1), or one (v2)."""
-    name = parent.lstrip("/")
-    for top in (ROOT, *(one for one in ROOT.iterdir() if one.is_dir())):
-        for directory, _, _ in os.walk(top / name, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(directory)

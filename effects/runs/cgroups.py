@@ -43,8 +43,8 @@ def killed(path: str, root: Path = ROOT) -> Killed:
 
 
 def remove(path: str, root: Path = ROOT) -> None:
-    """The group at `path`, in every hierarchy, where nobody is in it: runc makes it before anything that containerd
-    knows of and, killed in between, leaves it to nobody."""
+    """The group at `path` and those below it, in every hierarchy, where nobody is in them: runc makes a run's before
+    anything that containerd knows of and, killed in between, leaves it to nobody; their parent it never removes."""
     for directory in _places(path, root):
         for inner, _, _ in os.walk(directory, topdown=False):
             with contextlib.suppress(OSError):  # somebody is in it, or it has gone meanwhile

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
 from capsuled.abilities import RuntimeLimits, container_host
-from capsuled.host import remove_cgroups
 from capsuled.processes import beside
 from capsuled.runtime import keep_containerd
 from effects.containerd.config import paths_under
@@ -25,6 +24,7 @@ from effects.images.containerd_store import ContainerdImages
 from effects.images.registry import Access
 from effects.images.registry_http import HttpRegistry
 from effects.memory import unmount_memory
+from effects.runs import cgroups
 from effects.runs.copy_holds import CopyHolds
 from tests.support.leftovers import unmount_below
 
@@ -76,7 +76,7 @@ class Runtime:
     async def stop(self) -> None:
         """Nothing is left, also of a containerd that cannot say any more what runs."""
         async with AsyncExitStack() as stack:
-            stack.callback(remove_cgroups, self.cgroup)
+            stack.callback(cgroups.remove, self.cgroup)
             stack.callback(end_idle_shims, self.paths)
             stack.push_async_callback(LastResort(self.run / "runc").stop_all, lambda _: 0)
             stack.push_async_callback(self._let_containerd_end)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from capsuled.emergency import HALT, recovered
-from capsuled.halt import Ended, Graces, end_all, end_each, living, note
+from capsuled.halt import Graces, end_all, end_each, living, note
 from effects.containers.last_resort import Ends, LastResort
 from effects.errors import RuntimeUnavailable, StartFailed
 from journal.clock import SystemClock
@@ -61,14 +61,14 @@ def using() -> Mapping[str, Workload]:
     return story.machine.workloads
 
 
-def ended(known: Mapping[str, Workload], **drivers: Any) -> Ended:
+def ended(known: Mapping[str, Workload], **drivers: Any) -> tuple[int, bool]:
     having: Any = drivers
     return asyncio.run(end_all(having, known, Graces(known, 60.0, asyncio.Event())))
 
 
 def test_who_uses_another_ends_before_it() -> None:
     runtime = Runtime("db", "api", "web")
-    assert ended(using(), container=runtime) == Ended(3)
+    assert ended(using(), container=runtime) == (3, True)
     assert runtime.done[:3] == ["web ended", "api ended", "db ended"]
     assert sorted(runtime.done[3:]) == ["api removed", "db removed", "web removed"]
 
@@ -76,21 +76,22 @@ def test_who_uses_another_ends_before_it() -> None:
 def test_one_that_hangs_keeps_nobody_of_its_turn_or_a_later_one_from_ending(caplog: pytest.LogCaptureFixture) -> None:
     runtime = Runtime("db", "api", "web", "beside", hang=("web",))
     with caplog.at_level(logging.ERROR):
-        assert ended(using(), container=runtime) == Ended(3, "web")
+        assert ended(using(), container=runtime) == (3, False)
     assert sorted(runtime.done[:3]) == ["api ended", "beside ended", "db ended"]
     assert sorted(runtime.done[3:]) == ["api removed", "beside removed", "db removed"]
     assert "run 1 of web cannot be ended: the process does not end" in caplog.text
 
 
 def test_one_that_has_ended_by_the_time_it_is_removed_is_not_left() -> None:
-    assert ended(using(), container=Runtime("db", "web", hang=("web",), late=True)) == Ended(2)
+    assert ended(using(), container=Runtime("db", "web", hang=("web",), late=True)) == (2, True)
 
 
 def test_a_runtime_that_does_not_answer_keeps_no_other_from_ending_its_runs(caplog: pytest.LogCaptureFixture) -> None:
     machines = Runtime("db", "api")
     with caplog.at_level(logging.ERROR):
-        assert ended(using(), container=Runtime(silent=True), microvm=machines) == Ended(2, "a container")
-    assert machines.done[:2] == ["api ended", "db ended"] and "containerd does not answer" in caplog.text
+        assert ended(using(), container=Runtime(silent=True), microvm=machines) == (2, False)
+    assert machines.done[:2] == ["api ended", "db ended"]
+    assert "which containers run cannot be seen: containerd does not answer" in caplog.text
 
 
 class Patient(Runtime):
@@ -104,7 +105,7 @@ class Patient(Runtime):
 
 
 def test_whoever_hurries_a_halt_waits_for_nobody_who_was_asked_and_asks_nobody_else() -> None:
-    async def main() -> Ended:
+    async def main() -> tuple[int, bool]:
         hurry, known = asyncio.Event(), using()
         runtime = Patient("db", "api", "web")
         drivers: Any = {"container": runtime}
@@ -116,7 +117,7 @@ def test_whoever_hurries_a_halt_waits_for_nobody_who_was_asked_and_asks_nobody_e
         assert runtime.done[:4] == ["web asked", "web ended", "api ended", "db ended"]
         return outcome
 
-    assert asyncio.run(main()) == Ended(3)
+    assert asyncio.run(main()) == (3, True)
 
 
 def end_by_both(runtime: Runtime, root: Path) -> int:
