@@ -2,12 +2,16 @@
 is mistaken for it. Source: pidfd_open(2), proc(5)."""
 
 import asyncio
+import contextlib
 import os
 import select
+import signal
 from pathlib import Path
 
 PARENT, START_TIME = 1, 19
 """Of /proc/PID/stat, counted behind the name in brackets: fields 4 and 22 of proc(5)."""
+KILL_WAIT_S = 10.0
+"""For what was killed to be gone; what hangs in the kernel holds up nobody else's end for longer."""
 
 
 def hold(pid: int, start_time: int) -> int | None:
@@ -30,8 +34,21 @@ def has_ended(process: int) -> bool:
     return bool(poll.poll(0))
 
 
-async def ended_within(process: int, seconds: float) -> bool:
-    """Wait for the end of the process that a pidfd stands for; whether it came in time."""
+def send(process: int, number: int) -> None:
+    """A signal, to the process that a pidfd stands for, unless that is over and its parent has heard of it."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(process, number)
+
+
+async def killed(process: int, seconds: float | None) -> bool:
+    """Kill what a pidfd stands for, and wait; whether its end came in time."""
+    send(process, signal.SIGKILL)
+    return await ended_within(process, seconds)
+
+
+async def ended_within(process: int, seconds: float | None) -> bool:
+    """Wait for the end of the process that a pidfd stands for, without limit where that is None; whether it came in
+    time."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(process, ended.set)

@@ -19,6 +19,7 @@ import msgspec
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from containerdapi import task_pb2, tasks_pb2
+from effects.alive import send
 from effects.containerd.connection import Connection, tolerated, translated
 from effects.containerd.letting_go import let_go
 from effects.containers.pipes import READ_BYTES, Pipe, reading, writing
@@ -271,8 +272,7 @@ class ContainerdExec:
 
     def _hang_up(self) -> None:
         if self._first is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._first, signal.SIGHUP)
+            send(self._first, signal.SIGHUP)
 
     def _reaped(self) -> bool:
         """Whether its first process has been: from then on its number may be a stranger's. What containerd says is late

@@ -11,14 +11,13 @@ from pathlib import Path
 import grpc
 
 from containerdapi import tasks_pb2
-from effects.alive import ended_within
+from effects.alive import KILL_WAIT_S, killed
 from effects.containerd.connection import NAMESPACE, Connection, tolerated
 from effects.containerd.letting_go import let_go
 from effects.containers.first_process import first_process
 from effects.errors import StartFailed
 from effects.runs import survivors
 
-KILL_WAIT_S = 10.0
 SHIM_S = 30.0
 """For a shim to answer. It answers nothing while it makes a task that hangs."""
 _NO_SUCH = grpc.StatusCode.NOT_FOUND
@@ -74,19 +73,10 @@ class Ending:
         found = first_process(directory)
         if found is not None:  # also where it has moved itself into another cgroup, as a privileged one can
             try:
-                gone = await _killed(found.process)
+                gone = await killed(found.process, KILL_WAIT_S)
             finally:
                 os.close(found.process)
             if not gone:
                 raise StartFailed(_HANGS)
         await survivors.end(self._group_of(cid))
         shutil.rmtree(directory, ignore_errors=True)
-
-
-async def _killed(process: int) -> bool:
-    """Whether it ended in time."""
-    try:
-        signal.pidfd_send_signal(process, signal.SIGKILL)
-    except ProcessLookupError:
-        return True
-    return await ended_within(process, KILL_WAIT_S)

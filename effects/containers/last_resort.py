@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from effects.alive import PARENT, ended_within, has_ended, stat_field
+from effects.alive import KILL_WAIT_S, PARENT, ended_within, has_ended, killed, send, stat_field
 from effects.containerd.connection import NAMESPACE
 from effects.containers.first_process import first_process
 from effects.cut_short import done_unless
@@ -24,8 +24,6 @@ from projections.ending import ending_turns
 
 log = logging.getLogger(__name__)
 
-KILL_WAIT_S = 10.0
-"""For a process that was killed to be gone; one that hangs in the kernel holds up nobody else's end for longer."""
 _NOTHING: Mapping[str, Collection[str]] = {}
 
 
@@ -88,16 +86,14 @@ class LastResort:
         process, pid, asking = found
         try:
             shim = int(stat_field(pid, PARENT)) if with_shim else 0
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(process, asking)
-                await done_unless(hurry or asyncio.Event(), ended_within(process, grace_ms / 1000))
-                if not has_ended(process):
-                    signal.pidfd_send_signal(process, signal.SIGKILL)
-                    if not await ended_within(process, KILL_WAIT_S):
-                        # Its shim stays, too: by it a later containerd hears of the end.
-                        log.error("%s does not end although it was killed: it may hang in the kernel", directory.name)
-                        return False
-                if shim and _name(shim).startswith("containerd-shim"):
+            send(process, asking)
+            await done_unless(hurry or asyncio.Event(), ended_within(process, grace_ms / 1000))
+            if not await killed(process, KILL_WAIT_S):
+                # Its shim stays, too: by it a later containerd hears of the end.
+                log.error("%s does not end although it was killed: it may hang in the kernel", directory.name)
+                return False
+            if shim and _name(shim).startswith("containerd-shim"):
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(shim, signal.SIGKILL)
         finally:
             os.close(process)

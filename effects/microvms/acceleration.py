@@ -11,12 +11,12 @@ import contextlib
 import logging
 import os
 import re
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from effects.alive import killed
 from effects.errors import DriverError
 from effects.microvms.command_line import INITRD, KERNEL, Accelerator, Machine, command_line, descriptors
 from effects.microvms.confinement import LIMITS, user_of
@@ -163,16 +163,10 @@ def remembered(state: Path, boot: str) -> Finding | None:
 
 async def buried(process: int, reaped: Reaped) -> None:
     """Kill what a pidfd stands for, hear of its end, and close it."""
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(process, signal.SIGKILL)
-    over = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(process, over.set)
     try:
-        await over.wait()
+        await killed(process, None)
         reaped(process)
     finally:
-        loop.remove_reader(process)
         os.close(process)
 
 

@@ -6,14 +6,13 @@ kernel has no inotify left for us its end record is looked at by the clock, unti
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 from collections.abc import Callable
 
 from effects import inotify
-from effects.alive import START_TIME, has_ended, hold, stat_field
+from effects.alive import START_TIME, has_ended, hold, send, stat_field
 from effects.microvms.end_record import MOST_BYTES, Record, parse
 from effects.microvms.places import Key, MonitorRecord, RunFiles, RunRecord
 from journal.specs import Fault
@@ -61,10 +60,8 @@ class Monitor:
         """End it at once."""
         if fault is not None and self.why is None:
             self.why = fault, text
-        if self.process < 0:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.process, signal.SIGKILL)
+        if self.process >= 0:
+            send(self.process, signal.SIGKILL)
 
     def look(self) -> bool:
         """At its end record. Whether more of what goes on in it was killed for want of memory."""

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from effects.alive import KILL_WAIT_S
 from effects.errors import DriverError, RuntimeUnavailable, StartFailed, unwritten
 from effects.microvms import cgroup
 from effects.microvms.acceleration import Acceleration, Chosen, buried
@@ -45,7 +46,6 @@ without hardware virtualisation that takes as long as the boot did."""
 AGAIN_S = 0.2
 UNMOUNT_S = 60.0
 """After the grace, for a guest to write down what its volumes still hold in memory. It is killed then."""
-KILL_WAIT_S = 10.0
 LAUNCHER_WAIT_S, LAUNCHER_LOOK_S = 10.0, 0.05
 
 

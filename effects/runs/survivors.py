@@ -14,12 +14,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from effects.alive import ended_within, has_ended
+from effects.alive import KILL_WAIT_S, ended_within, has_ended, send
 from effects.errors import StartFailed
 from effects.runs import cgroups
-
-KILL_WAIT_S = 10.0
-"""For all of a run to be gone that was killed; what hangs in the kernel holds up nobody else's end for longer."""
 
 
 def lives(group: str, root: Path = cgroups.ROOT) -> bool:
@@ -33,7 +30,7 @@ def ask(group: str, number: int, pid: int, root: Path = cgroups.ROOT) -> None:
     with _held(group, root) as held:
         for one, process in held.items():
             if one == pid or number == signal.SIGKILL:
-                _send(process, number)
+                send(process, number)
 
 
 async def end(group: str, root: Path = cgroups.ROOT) -> bool:
@@ -47,7 +44,7 @@ async def end(group: str, root: Path = cgroups.ROOT) -> bool:
                 return found
             found = True
             for process in held.values():
-                _send(process, signal.SIGKILL)
+                send(process, signal.SIGKILL)
             for pid, process in held.items():
                 if not await ended_within(process, deadline - time.monotonic()):
                     raise StartFailed(
@@ -83,8 +80,3 @@ def _held(group: str, root: Path) -> Iterator[Mapping[int, int]]:
     finally:
         for process in held.values():
             os.close(process)
-
-
-def _send(process: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(process, number)

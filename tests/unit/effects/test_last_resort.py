@@ -1,9 +1,11 @@
 """Ending a container's process without containerd: the right one, asked first."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from effects.containers import last_resort
 from effects.containers.last_resort import Ends, LastResort
 from effects.errors import StartFailed
+from tests.support.hanging import hanging
 from tests.support.programs import running
 
 TICKS = 19
@@ -126,18 +129,6 @@ def test_one_that_does_not_listen_is_killed_once_nobody_wants_to_wait(tmp_path: 
         assert stubborn.wait() == -9
 
 
-def hanging(monkeypatch: pytest.MonkeyPatch, pid: int) -> None:
-    """This process hangs in the kernel: no signal reaches it."""
-    send = signal.pidfd_send_signal
-
-    def sent(process: int, number: int) -> None:
-        if f"Pid:\t{pid}\n" not in Path(f"/proc/self/fdinfo/{process}").read_text():
-            send(process, number)
-
-    monkeypatch.setattr(signal, "pidfd_send_signal", sent)
-    monkeypatch.setattr(last_resort, "KILL_WAIT_S", 0.05)
-
-
 def test_one_that_hangs_in_the_kernel_is_told_and_holds_up_nobody_else(
     tmp_path: Path,
     process: "subprocess.Popen[bytes]",
@@ -147,7 +138,7 @@ def test_one_that_hangs_in_the_kernel_is_told_and_holds_up_nobody_else(
     with running(["sleep", "60"]) as other:
         container(tmp_path, "web.one.7.3", process.pid, began(process.pid))
         container(tmp_path, "db.8.1", other.pid, began(other.pid))
-        hanging(monkeypatch, process.pid)
+        hanging(monkeypatch, process.pid, last_resort)
         assert asyncio.run(LastResort(tmp_path).stop_all(lambda _: 50)) == Ends(1, ("web.one",))
         assert other.wait() == -15 and process.poll() is None
     assert "web.one.7.3 does not end although it was killed" in caplog.text
@@ -159,7 +150,31 @@ def test_an_emergency_stop_says_so_when_one_hangs_and_the_others_end(
     with running(["sleep", "60"]) as other:
         container(tmp_path, "web.7.3", process.pid, began(process.pid))
         container(tmp_path, "web.7.4", other.pid, began(other.pid))
-        hanging(monkeypatch, process.pid)
+        hanging(monkeypatch, process.pid, last_resort)
         with pytest.raises(StartFailed, match="may hang in the kernel"):
             stop(tmp_path, "web", grace_ms=50)
         assert other.wait() == -15
+
+
+def test_the_shim_goes_also_of_one_that_ended_just_before_it_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shim = tmp_path / "containerd-shim"
+    shim.symlink_to("/bin/sh")
+    send = signal.pidfd_send_signal
+
+    def sent(process: int, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            send(process, signal.SIGKILL)
+        while Path(f"/proc/{first}").exists():
+            time.sleep(0.01)
+        send(process, number)
+
+    script = "sleep 60 & echo $!; wait; while :; do sleep 1; done"
+    with running([shim, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        first = int(parent.stdout.readline())
+        container(tmp_path, "web.7.3", first, began(first))
+        monkeypatch.setattr(signal, "pidfd_send_signal", sent)
+        assert asyncio.run(LastResort(tmp_path).stop_all(lambda _: 5_000)) == Ends(1)
+        assert parent.wait(5) == -signal.SIGKILL

@@ -8,6 +8,7 @@ import pytest
 
 from effects.errors import StartFailed
 from effects.runs import survivors
+from tests.support.hanging import hanging
 from tests.support.programs import running
 
 SLEEP = ["sleep", "60"]
@@ -17,18 +18,6 @@ def group(root: Path, name: str, *pids: int) -> None:
     directory = root / "memory" / "c" / name
     directory.mkdir(parents=True)
     (directory / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in pids))
-
-
-def hanging(monkeypatch: pytest.MonkeyPatch, pid: int) -> None:
-    """This process hangs in the kernel: no signal reaches it."""
-    send = signal.pidfd_send_signal
-
-    def sent(process: int, number: int) -> None:
-        if f"Pid:\t{pid}\n" not in Path(f"/proc/self/fdinfo/{process}").read_text():
-            send(process, number)
-
-    monkeypatch.setattr(signal, "pidfd_send_signal", sent)
-    monkeypatch.setattr(survivors, "KILL_WAIT_S", 0.05)
 
 
 def test_all_of_a_group_end_and_nobody_else(tmp_path: Path) -> None:
@@ -60,7 +49,7 @@ def test_one_that_hangs_in_the_kernel_is_told_and_holds_up_nobody_else(
         group(tmp_path, "db.8.1", process.pid)
         group(tmp_path, "web.7.1", other.pid)
         group(tmp_path, "empty.9.1")
-        hanging(monkeypatch, process.pid)
+        hanging(monkeypatch, process.pid, survivors)
         ends = asyncio.run(survivors.end_below("/c", tmp_path))
         assert list(ends) == ["db.8.1", "web.7.1"] and ends["web.7.1"] == ""
         assert f"its process {process.pid} does not end although it was killed" in ends["db.8.1"]
