@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import struct
-from contextlib import suppress
 from pathlib import Path
 
 from effects.containerd.connection import Connection
@@ -29,7 +28,8 @@ log = logging.getLogger(__name__)
 
 
 async def keep_answering(connection: Connection, beat_s: float = BEAT_S, late_s: float = LATE_S) -> None:
-    """Ask every `beat_s` until cancelled; end a containerd that gave no answer within `late_s` for LATES times."""
+    """Ask every `beat_s` until cancelled; end a containerd that gave no answer within `late_s` for LATES times, and
+    try again after as many where it cannot be ended."""
     lates = 0
     while True:
         if await connection.answers(late_s):
@@ -37,19 +37,25 @@ async def keep_answering(connection: Connection, beat_s: float = BEAT_S, late_s:
             await asyncio.sleep(beat_s)
             continue
         lates += 1
-        if lates == LATES:
-            lates = 0
-            log.error(
-                "containerd has hung for %.0f s: it is ended, and started again. What runs goes on", LATES * late_s
-            )
+        if lates % LATES:
+            continue
+        try:
             await asyncio.to_thread(_end, connection.address)
+        except OSError as error:
+            log.error("containerd has hung for %.0f s, and cannot be ended: %s", lates * late_s, error)
+        else:
+            log.error(
+                "containerd has hung for %.0f s: it was killed, and is started again. What runs goes on", lates * late_s
+            )
+            lates = 0
 
 
 def _end(address: Path) -> None:
-    """Kill who listens there. What hangs takes no other signal."""
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as asked:
+    """Kill who listens there. What hangs takes no other signal. Raises OSError."""
+    with socket.socket(socket.AF_UNIX) as asked:
         asked.settimeout(_CONNECT_S)
         asked.connect(str(address))
         pid, _, _ = _PEER.unpack(asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
-        if pid > 0:  # 0 is one that this process cannot see
-            os.kill(pid, signal.SIGKILL)
+        if pid <= 0:  # to kill 0 would be to kill ourselves
+            raise ProcessLookupError("its process cannot be seen from here")
+        os.kill(pid, signal.SIGKILL)
