@@ -9,7 +9,7 @@ from bench.report import Row, in_turn, row
 from capsule.v1 import stats_pb2 as pb
 from capsule.v1 import stats_pb2_grpc
 from capsuled.host import cgroup_parent
-from capsuled.identity import load_or_make
+from capsuled.identity import load_or_make_id
 from capsuled.layout import hosted
 from effects.runs.cgroups import ROOT, is_unified
 from tests.support.daemon import Daemon, daemon
@@ -26,7 +26,7 @@ _SPLIT = (
 
 def _files(machine: Daemon) -> list[str]:
     """Those that the daemon reads, of every group."""
-    parent = cgroup_parent(load_or_make(hosted(machine.state).identity))
+    parent = cgroup_parent(load_or_make_id(hosted(machine.state).identity))
     if is_unified():
         groups = sorted(one for one in (ROOT / parent.lstrip("/")).iterdir() if one.is_dir())
         return [str(group / name) for group in groups for name in _UNIFIED]

@@ -160,10 +160,10 @@ async def _serve(
     engine = Engine(journal or ClosedLog(memory.why), memory.machine, clock, able, args_key)
     with stage_of(system, "abilities"):
         lacking = await limits
-    host = container_host(cgroup_parent(identity), lacking)
+    host = container_host(cgroup_parent(identity.capsule_id), lacking)
     vault = Vault(layout.sealed, identity.machine_key, identity.naming_key)
     registry = HttpRegistry(RegistryAccess(engine, vault))
-    network = linux_network(layout, settings, identity)
+    network = linux_network(layout, settings, identity.capsule_id)
     volumes, porter = volume_storage(layout, settings)
     drivers = make_drivers(layout, host, network, volumes, registry, clock.boot_id)
     machines = drivers.machines

@@ -18,7 +18,7 @@ from capsuled.emergency import GRACE_MS as UNKNOWN_MS
 from capsuled.emergency import HALT
 from capsuled.examine import verify_apart
 from capsuled.host import cgroup_parent, is_mounted_below, linux_network, volume_storage
-from capsuled.identity import Identity, load_or_make_id
+from capsuled.identity import load_or_make_id
 from capsuled.layout import Layout
 from capsuled.machines import places_of
 from capsuled.memory import recall
@@ -84,12 +84,12 @@ async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: flo
     """End every run; returns how many were. The daemon must not be running. No run is waited for when `within_s` are
     over, or `hurry` is set: what has not ended by then is killed."""
     # To end what runs takes no key, and must work where the keys are lost.
-    identity = Identity(load_or_make_id(layout.identity), b"")
-    network = linux_network(layout, settings, identity)
+    capsule_id = load_or_make_id(layout.identity)
+    network, parent = linux_network(layout, settings, capsule_id), cgroup_parent(capsule_id)
     try:
         lives = _has_tasks(layout) or _has_machines(layout)
-        count = await _end(layout, settings, identity, log_file, within_s, hurry) if lives else 0
-        survivors = await end_survivors(cgroup_parent(identity))
+        count = await _end(layout, settings, parent, log_file, within_s, hurry) if lives else 0
+        survivors = await end_survivors(parent)
         left = living(LastResort(layout.runc), survivors)
         end_idle_shims(paths_under(layout.containerd, layout.run))  # of what had ended before, and nobody removed
         note(layout.side_log, left)
@@ -105,7 +105,7 @@ async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: flo
             log.error("%s cannot be unmounted: %s", layout.memory, error.strerror)
     finally:
         await network.close()
-    cgroups.remove(cgroup_parent(identity))
+    cgroups.remove(parent)
     if left:
         log.error("%s lives on: %s stays, by which the next daemon finds it", left, layout.run)
     elif is_mounted_below(layout.run):
@@ -142,7 +142,7 @@ def _has_machines(layout: Layout) -> bool:
 
 
 async def _end(
-    layout: Layout, settings: Settings, identity: Identity, log_file: Path, within_s: float, hurry: asyncio.Event
+    layout: Layout, settings: Settings, parent: str, log_file: Path, within_s: float, hurry: asyncio.Event
 ) -> int:
     """How many runs were ended. A containerd that does not start is done without."""
     workloads = await _remembered(layout)
@@ -151,7 +151,7 @@ async def _end(
     connection = Connection(paths.address)
     leases = Leases(connection)
     unpacker = Unpacker(connection, ContentStore(connection), leases)
-    parent, boot, unmount_s = cgroup_parent(identity), SystemClock().boot_id, min(UNMOUNT_S, within_s)
+    boot, unmount_s = SystemClock().boot_id, min(UNMOUNT_S, within_s)
     _, machines = microvm_drivers(layout, connection, unpacker, leases, parent, settings.subnet, boot, unmount_s)
     drivers: dict[Kind, RunDriver] = {"microvm": machines.driver}
     runtime = None

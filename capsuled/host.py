@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from capsuled.identity import Identity
+from capsuled.identity import short_id_of
 from capsuled.layout import Layout
 from capsuled.processes import outcome, run
 from capsuled.settings import Settings
@@ -99,10 +99,10 @@ def _cpu_model() -> str:
     return platform.processor()
 
 
-def linux_network(layout: Layout, settings: Settings, identity: Identity) -> LinuxNetwork:
+def linux_network(layout: Layout, settings: Settings, capsule_id: str) -> LinuxNetwork:
     """The network's driver; nothing is touched before it is asked for something."""
     bridge, subnet, file = settings.bridge, settings.subnet, settings.subnet_file
-    return LinuxNetwork(run, layout.namespaces, bridge, subnet, identity.capsule_id, user_of, file)
+    return LinuxNetwork(run, layout.namespaces, bridge, subnet, capsule_id, user_of, file)
 
 
 def volume_storage(layout: Layout, settings: Settings) -> tuple[SparseVolumes | ThinVolumes, VolumePorter]:
@@ -134,6 +134,6 @@ def is_mounted_below(directory: Path) -> bool:
         return any(line.split()[4].startswith(below) for line in file)
 
 
-def cgroup_parent(identity: Identity) -> str:
+def cgroup_parent(capsule_id: str) -> str:
     """Below it live this capsule's containers, and nothing else."""
-    return f"/{identity.short_id}-{identity.capsule_id[-6:]}"
+    return f"/{short_id_of(capsule_id)}-{capsule_id[-6:]}"

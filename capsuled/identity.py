@@ -40,10 +40,15 @@ class Identity(msgspec.Struct, frozen=True):
     @property
     def short_id(self) -> str:
         """What people call it."""
-        return f"capsule-{self.capsule_id[:4]}"
+        return short_id_of(self.capsule_id)
 
     def __repr__(self) -> str:
         return f"Identity({self.capsule_id})"
+
+
+def short_id_of(capsule_id: str) -> str:
+    """What people call the machine with this id."""
+    return f"capsule-{capsule_id[:4]}"
 
 
 def load_or_make(directory: Path) -> Identity:

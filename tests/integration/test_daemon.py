@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from capsuled.host import cgroup_parent
-from capsuled.identity import Identity, load_or_make_id
+from capsuled.identity import load_or_make_id
 from capsuled.layout import hosted
 from effects.runs.cgroups import ROOT, is_unified
 from tests.support.daemon import CAPSULED, CTL, SERVE, Daemon, daemon, manifest
@@ -159,7 +159,7 @@ def test_a_halted_capsule_starts_everything_again(capsule: Daemon) -> None:
 
 def test_a_halt_ends_also_what_the_runtime_has_forgotten(capsule: Daemon) -> None:
     capsule.stop()
-    parent = cgroup_parent(Identity(load_or_make_id(hosted(capsule.state).identity), b"")).lstrip("/")
+    parent = cgroup_parent(load_or_make_id(hosted(capsule.state).identity)).lstrip("/")
     group = (ROOT if is_unified() else ROOT / "memory") / parent / "web.7.3"
     group.mkdir(parents=True)
     with running(["sleep", "60"]) as forgotten:

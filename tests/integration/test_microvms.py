@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from capsuled.host import cgroup_parent
-from capsuled.identity import load_or_make
+from capsuled.identity import load_or_make_id
 from capsuled.layout import hosted
 from effects.microvms.guest_image import BUILT
 from tests.support.daemon import CAPSULED, SERVE, Daemon, daemon
@@ -54,7 +54,7 @@ def left(capsule: Daemon) -> list[str]:
     """What of any microVM of this capsule is still there; other daemons' are theirs."""
     layout = hosted(capsule.state)
     there = [*layout.machines.glob("*.agent"), *layout.machines.glob("*.power"), *layout.microvms.glob("*/*")]
-    parent = cgroup_parent(load_or_make(layout.identity))
+    parent = cgroup_parent(load_or_make_id(layout.identity))
     groups = [*Path("/sys/fs/cgroup").glob(f"*{parent}/vm.*"), *Path(f"/sys/fs/cgroup{parent}").glob("vm.*")]
     return [str(path) for path in (*there, *groups)]
 
