@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from capsuled.ipv4 import assigned
-from capsuled.name_upstreams import PORT
+from capsuled.names import PORT
 from journal.specs import PortMapping
 from projections.host_network import HostNetwork, Listener, is_in_the_way
 from projections.state import Machine

@@ -13,8 +13,8 @@ from typing import Any
 
 from capsuled.engine import Engine
 from capsuled.name_shares import Line, Peer, Share
-from capsuled.name_upstreams import PORT, Upstreams, by_datagram, by_stream, framed, message
-from capsuled.names import HEADER_BYTES, NAMING, Answers, addresses_of
+from capsuled.name_upstreams import Upstreams, by_datagram, by_stream, framed, message
+from capsuled.names import HEADER_BYTES, NAMING, PORT, Answers, addresses_of
 from projections.network import in_use
 
 log = logging.getLogger(__name__)

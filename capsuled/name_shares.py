@@ -31,10 +31,6 @@ class Share:
         self._each = each
         self._under_way: Counter[str] = Counter()
 
-    def of(self, host: str) -> int:
-        """What of this peer's is under way."""
-        return self._under_way[host]
-
     def take(self, host: str) -> bool:
         """Whether there is room for one more of this peer's, which is under way from now on."""
         if self._under_way[host] >= self._each or self._under_way.total() >= self._all_together:

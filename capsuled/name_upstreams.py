@@ -12,9 +12,8 @@ from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from pathlib import Path
 
-from capsuled.names import HEADER_BYTES, unavailable
+from capsuled.names import HEADER_BYTES, PORT, unavailable
 
-PORT = 53
 UPSTREAM_S = 3.0
 SIGN_S = 1.0
 """For the answer to `SIGN_OF_LIFE`."""
@@ -84,17 +83,16 @@ class Upstreams:
         return not answered()
 
     def _in_order(self, way: Way) -> list[str]:
+        """For one question: the silent ones last. Those whose time is over it tries again in their place; for all
+        others they are silent until it has found out."""
         there = [server for server in upstreams() if server != self._own]
         self._silent_until = {key: until for key, until in self._silent_until.items() if key[1] in there}
         self._answered_s = {key: at for key, at in self._answered_s.items() if key[1] in there}
-        return sorted(there, key=lambda server: self._is_silent(way, server))
-
-    def _is_silent(self, way: Way, server: str) -> bool:
-        now_s, until_s = _now_s(), self._silent_until.get((way, server))
-        if until_s is None or now_s < until_s:
-            return until_s is not None
-        self._silent_until[way, server] = now_s + SILENT_S
-        return False
+        now_s = _now_s()
+        last = {server for server in there if self._silent_until.get((way, server), now_s) > now_s}
+        again = [(way, server) for server in there if (way, server) in self._silent_until and server not in last]
+        self._silent_until |= dict.fromkeys(again, now_s + SILENT_S)
+        return sorted(there, key=last.__contains__)
 
 
 def _now_s() -> float:

@@ -11,6 +11,7 @@ from journal.events import NetworkDetached, NetworkMoved, WorkloadApplied, Workl
 from projections.network import ZONE
 from projections.state import Machine
 
+PORT = 53
 HEADER_BYTES = 12
 """Of every message. RFC 1035, 4.1.1."""
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from capsuled.engine import Engine
 from capsuled.name_server import FORWARDS_EACH, STREAMS_EACH, NameServer
-from capsuled.name_upstreams import PORT
+from capsuled.names import PORT
 from projections.state import Machine
 from tests.support.site import Site, site
 from tests.support.story import Story, declared
@@ -143,7 +143,7 @@ async def streams() -> None:
                 assert len(await reader.readexactly(2)) == 2, who
             writer.close()
             await writer.wait_closed()
-        await until(lambda: server._streaming.of(GREEDY) < STREAMS_EACH)
+        await until(lambda: len(server._under_way) < STREAMS_EACH)
         reader, writer = await stream(GREEDY)
         writer.write(len(question("web")).to_bytes(2, "big") + question("web"))
         async with asyncio.timeout(2):

@@ -7,7 +7,8 @@ from typing import cast
 import dns.message
 import pytest
 
-from capsuled.name_upstreams import PORT, Way, by_datagram, by_stream, framed, message
+from capsuled.name_upstreams import Way, by_datagram, by_stream, framed, message
+from capsuled.names import PORT
 from tests.support.site import site
 
 pytestmark = pytest.mark.real
