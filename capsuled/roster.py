@@ -93,14 +93,10 @@ class Roster:
             async with self._copying:
                 self._tried, self.lacks = {one.kid: one for one in wanted.operators}, lacks
                 self._copying.notify_all()
-            if not lacks:
-                pause_s = FIRST_PAUSE_S
-                await self._due.wait()
-                continue
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
+                async with asyncio.timeout(pause_s if lacks else None):
                     await self._due.wait()
-            pause_s = min(2 * pause_s, CAP_PAUSE_S)
+            pause_s = min(2 * pause_s, CAP_PAUSE_S) if lacks else FIRST_PAUSE_S
 
     async def copied(self) -> str:
         """Return once the copy is as the state is: a removal that was answered holds in rescue, too. Where it cannot be

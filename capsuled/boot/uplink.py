@@ -57,7 +57,6 @@ class Uplink:
         self._changed = changed
         self._card: Link | None = None
         self._lease: Lease | None = None
-        self._is_static = False
         self._keeping: asyncio.Task[None] | None = None
         self._fixed: Fixed | None = None
         self._up = asyncio.Event()
@@ -71,11 +70,11 @@ class Uplink:
 
     def time_servers(self) -> tuple[str, ...]:
         """Those that came with the lease."""
-        return () if self._lease is None or self._is_static else self._lease.ntp
+        return self._lease.ntp if self._lease is not None and self._fixed is None else ()
 
     def own_time_servers(self) -> tuple[str, ...]:
         """Those that the operator wrote beside the address."""
-        return self._lease.ntp if self._lease is not None and self._is_static else ()
+        return self._lease.ntp if self._lease is not None and self._fixed is not None else ()
 
     async def warnings(self) -> tuple[str, ...]:
         """What an operator should know of now."""
@@ -106,10 +105,8 @@ class Uplink:
         news = kernel_news(LINKS, ADDRESSES, ROUTES)
         try:
             await self._until_there("" if static is None else static.interface)
-            await self._bring_up()
             await self._follow(static)
             async for _ in news:
-                await self._bring_up()
                 await self._follow(static)
         finally:
             await news.aclose()  # type: ignore[attr-defined]
@@ -145,44 +142,33 @@ class Uplink:
         )
         return None
 
-    async def _bring_up(self) -> None:
-        """Only an interface that is up knows whether it has a link; and nobody else brings up the loopback one: without
-        it what this machine asks of itself goes out by the uplink, and nobody answers."""
-        for name in (LOOPBACK, *(link.name for link in links())):
-            flags = Path(f"/sys/class/net/{name}/flags")
-            try:
-                if not int(flags.read_text(), 16) & 1:
-                    await run("ip", "link", "set", name, "up")
-                    if self._card is not None and name == self._card.name:
-                        # Whoever set it down took its routes: it is as with a cable that was out.
-                        self._card = msgspec.structs.replace(self._card, carrier=False)
-            except (CommandFailed, OSError) as error:
-                log.warning("%s cannot be brought up: %s", name, error)
-
     async def _follow(self, asked: Static | None) -> None:
+        brought_up = await bring_up()
         static = self._present(asked)
         having = links()
         wanted = chosen(having, self._interface, static.interface if static is not None else "")
         before, self._card = self._card, next((link for link in having if link.name == wanted), None)
+        # Behind the cable there may be another LAN, and a client that holds a lease asks when half of it is over. And
+        # whoever set the card down took its routes.
+        had_none = (before is not None and not before.carrier) or wanted in brought_up
         if _which(self._card) != _which(before):
             await self._go_over(before, static)
         elif self._fixed is not None:
             self._fixed.look()
-        elif self._card is not None and before is not None and self._card.carrier and not before.carrier:
-            # Behind the cable there may be another LAN, and a client that holds a lease asks when half of it is over.
+        elif self._card is not None and self._card.carrier and had_none:
             log.info("%s has a link again: the address is asked for anew", wanted)
             await self._let_go()
             self._ask_for(wanted)
         if self._fixed is None:
             lease = told(RUN / f"{wanted}.lease") if wanted else None
             if lease != self._lease:
-                self._take(wanted, lease, "dhcp")
+                self._take(wanted, lease)
 
     async def _go_over(self, before: Link | None, static: Static | None) -> None:
         """To another card, also one that was registered anew under the name of its former self, or to none."""
         card = self._card
         await self._let_go()
-        self._take("", None, "")
+        self._take("", None)
         left = {file.stem for file in RUN.glob("*.lease")} - {self._interface}
         for one in sorted(left if before is None else left | {before.name}):
             await leave(one, RUN)
@@ -199,14 +185,15 @@ class Uplink:
 
     def _is_there(self, interface: str, lease: Lease) -> None:
         if lease != self._lease:
-            self._take(interface, lease, "static")
+            self._take(interface, lease)
 
-    def _take(self, interface: str, lease: Lease | None, how: str) -> None:
-        self._lease, self._is_static = lease, how == "static"
+    def _take(self, interface: str, lease: Lease | None) -> None:
+        self._lease = lease
         if lease is None:
             self._up.clear()
             return
         self._up.set()
+        how = "dhcp" if self._fixed is None else "static"
         log.info("uplink %s has %s by %s", interface, lease.address, how)
         text, known = f"{interface} {lease.address} {how}\n", RUN / "told"
         # A daemon that was started again finds the machine where it was: that is no news.
@@ -216,7 +203,7 @@ class Uplink:
                 known.write_text(text)
         except OSError as error:
             log.warning("the next start of the daemon will take the address for another one: %s", error)
-        if how == "dhcp":
+        if self._fixed is None:
             try:
                 self._place.remembered.mkdir(mode=0o700, exist_ok=True)
                 write_durably(self._place.remembered / interface, f"{lease.address.ip}\n".encode())
@@ -274,6 +261,21 @@ class Uplink:
 
 def _which(card: Link | None) -> tuple[str, int] | None:
     return None if card is None else (card.name, card.index)
+
+
+async def bring_up() -> set[str]:
+    """Those that were down. Only an interface that is up knows whether it has a link; and nobody else brings up the
+    loopback one: without it what this machine asks of itself goes out by the uplink, and nobody answers."""
+    done = set[str]()
+    for name in (LOOPBACK, *(link.name for link in links())):
+        flags = Path(f"/sys/class/net/{name}/flags")
+        try:
+            if not int(flags.read_text(), 16) & 1:
+                await run("ip", "link", "set", name, "up")
+                done.add(name)
+        except (CommandFailed, OSError) as error:
+            log.warning("%s cannot be brought up: %s", name, error)
+    return done
 
 
 async def leave(interface: str, noted: Path) -> None:
