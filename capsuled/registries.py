@@ -57,6 +57,12 @@ def known_as(registries: Mapping[str, Registry], domain: str) -> str:
     return min((kept for kept in registries if registry_domain(kept) == host), default=host)
 
 
+def meant_by(registries: Mapping[str, Registry], text: str) -> str:
+    """The same for what an operator typed: what is listed can be named as it is listed, even beside another spelling of
+    it."""
+    return text if text in registries else known_as(registries, text)
+
+
 def sealed_text(host: str, username: str, password: str) -> str:
     """What is sealed for a registry."""
     return _SEPARATOR.join((host, username, password))

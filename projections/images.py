@@ -47,6 +47,14 @@ def names_of(machine: Machine, index_digest: str) -> tuple[str, ...]:
     return tuple(ref for ref, image in sorted(machine.images.items()) if image.pin.index_digest == index_digest)
 
 
+def record_named(machine: Machine, digest: str) -> str:
+    """The digest under which an image is kept, that which its name points at; this machine's manifest in it means it,
+    too. One that nothing is kept under stays as it is."""
+    if digest in machine.cached:
+        return digest
+    return min((one.index_digest for one in machine.cached.values() if one.platform_digest == digest), default=digest)
+
+
 def kept(machine: Machine) -> frozenset[str]:
     """The images that the last revisions of any workload may need: no clean-up takes them."""
     return frozenset(

@@ -19,7 +19,7 @@ from effects.errors import ImageMissing
 from effects.images.protocol import Announced, CachedImage, ImageStore, Progress
 from effects.images.reference import BadReference, normalise
 from journal.events import ImageRemovalRequested, ImageRemoved
-from projections.images import names_of, users
+from projections.images import names_of, record_named, users
 from projections.intents import CollectImages, RemoveImage
 from projections.state import Machine
 
@@ -154,16 +154,9 @@ def reference_of(text: str) -> str:
 
 
 def record_of(machine: Machine, text: str) -> str:
-    """The cache's record that an operator means: a name in full, or a digest. Raises Refused.
-
-    An image is kept under the digest that its name points at; that of this machine's manifest in it means it, too.
-    """
+    """The cache's record that an operator means: a name in full, or a digest. Raises Refused."""
     digest = text if text.startswith("sha256:") else (normal := reference_of(text)).partition("@")[2]
-    if not digest:
-        return normal
-    if digest in machine.cached:
-        return digest
-    return min((one.index_digest for one in machine.cached.values() if one.platform_digest == digest), default=digest)
+    return record_named(machine, digest) if digest else normal
 
 
 def _message(machine: Machine, image: CachedImage) -> pb.Image:

@@ -8,7 +8,7 @@ from capsule.v1 import registry_pb2 as pb
 from capsule.v1.registry_pb2_grpc import RegistryServiceServicer
 from capsuled.caller import Caller, Keep, Outcome
 from capsuled.engine import Engine
-from capsuled.registries import known_as, sealed_text
+from capsuled.registries import meant_by, sealed_text
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.seals import Seals
 from capsuled.wire_sealed import registry_message
@@ -73,9 +73,7 @@ class RegistryService(RegistryServiceServicer):
     async def Logout(self, request: pb.RegistryLogoutRequest, context: Any) -> pb.RegistryLogoutResponse:
         """The sealed values go once their registry is forgotten, durably."""
         caller = caller_of(context, "RegistryService.Logout", request)
-        # What is listed can be named as it is listed, even beside another spelling of it.
-        known = self._engine.machine.registries
-        host = request.host if request.host in known else known_as(known, request.host)
+        host = meant_by(self._engine.machine.registries, request.host)
         outcome = await self._call(ForgetRegistry(host), caller)
         return pb.RegistryLogoutResponse(seq=outcome.seq)
 

@@ -22,7 +22,7 @@ from journal.events import (
 from journal.specs import ImagePin, MicroVM
 from projections.admission import Admitted
 from projections.cache import SeenImage, observe_images
-from projections.images import PARTIAL, leaving_now
+from projections.images import PARTIAL, leaving_now, record_named
 from projections.intents import Apply, CollectImages, ConfigureRegistry, ForgetRegistry, Intent, RemoveImage, Stop
 from projections.refusals import Refusal
 from projections.secrets import SEAL_BROKEN
@@ -54,6 +54,14 @@ def test_an_image_that_a_workload_uses_is_not_removed_and_its_users_are_named() 
     assert isinstance(refused, Refusal)
     assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "IMAGE_IN_USE")
     assert "db, web" in refused.message
+
+
+def test_a_manifests_digest_means_the_index_it_is_kept_in_and_a_digest_that_is_kept_itself() -> None:
+    machine = told(PIN, replace(FREE, platform_digest=PIN.index_digest)).machine
+    asked = (PIN.platform_digest, PIN.index_digest, FREE.platform_digest)
+    assert [record_named(machine, digest) for digest in asked] == [
+        PIN.index_digest, PIN.index_digest, FREE.platform_digest,
+    ]  # fmt: skip
 
 
 def test_one_name_of_several_may_go_when_nobody_was_applied_with_it() -> None:
