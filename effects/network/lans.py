@@ -23,7 +23,7 @@ class Overlap(msgspec.Struct, frozen=True):
 
 def overlap(ip: Any, subnet: IPv4Network, bridge: str) -> Overlap | None:
     """Of the first link beside the bridge that has one; None if none does. `ip` is an IPRoute."""
-    having = tuple(_networks(ip, bridge))
+    having = tuple((link, network) for _, link, network in _networks(ip) if link != bridge)
     found = next(((link, network) for link, network in having if network.overlaps(subnet)), None)
     if found is None:
         return None
@@ -32,25 +32,22 @@ def overlap(ip: Any, subnet: IPv4Network, bridge: str) -> Overlap | None:
     return Overlap(found[0], str(found[1]), next(free, ""))
 
 
-def _networks(ip: Any, bridge: str) -> Iterator[tuple[str, IPv4Network]]:
-    for address in ip.get_addr(family=socket.AF_INET):
-        try:
-            link = socket.if_indextoname(address["index"])
-        except OSError:
-            continue  # it has gone meanwhile
-        if link != bridge:
-            yield link, network_of(address)
-
-
 def ways_in(ip: Any) -> tuple[WayIn, ...]:
     """By which the LAN reaches the machine: the links by which it has a way out itself. `ip` is an IPRoute."""
     routes = ip.get_default_routes(family=socket.AF_INET)
-    indexes = dict.fromkeys(index for one in routes if (index := one.get("oif")) is not None)
-    return tuple(
-        WayIn(socket.if_indextoname(index), str(network_of(address)))
-        for index in indexes
-        for address in ip.get_addr(family=socket.AF_INET, index=index)
-    )
+    out = dict.fromkeys(index for one in routes if (index := one.get("oif")) is not None)
+    having = tuple(_networks(ip))
+    return tuple(WayIn(link, str(network)) for way in out for index, link, network in having if index == way)
+
+
+def _networks(ip: Any) -> Iterator[tuple[int, str, IPv4Network]]:
+    for address in ip.get_addr(family=socket.AF_INET):
+        index = address["index"]
+        try:
+            link = socket.if_indextoname(index)
+        except OSError:
+            continue  # it has gone meanwhile
+        yield index, link, network_of(address)
 
 
 def network_of(address: Any) -> IPv4Network:
