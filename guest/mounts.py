@@ -1,6 +1,7 @@
 """What a payload sees beside its image, as a container would: the mounts, in the order in which they are made. Pure."""
 
 from guest.kernel import NODEV, NOEXEC, NOSUID, RDONLY, RELATIME, STRICTATIME
+from sandbox.places import covered, depth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ class Mount:
 
 def mounts(run: "Run") -> list[Mount]:
     """Those of a run."""
-    # The outer before the inner, which it would hide: what is written there would lie in the wrong one.
-    declared = sorted(_declared(run), key=lambda one: _depth(one.target))
+    declared = sorted(_declared(run), key=lambda one: depth(one.target))
     places = [one.target for one in declared]
     found = [one for one in _system(run) if not covered(one.target, places)]
     if run.read_only_root:
@@ -57,15 +57,6 @@ def secret_directories(run: "Run") -> list[str]:
 def directory_of(path: str) -> str:
     """Where a file of a run is, inside."""
     return path.rpartition("/")[0] or "/"
-
-
-def covered(place: str, places: list[str]) -> bool:
-    """Whether something declared is at or above a place: what is there is the operator's business then."""
-    return any(place == one or place.startswith(one.rstrip("/") + "/") for one in places)
-
-
-def _depth(place: str) -> int:
-    return sum(map(bool, place.split("/")))
 
 
 def _declared(run: "Run") -> list[Mount]:

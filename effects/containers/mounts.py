@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from effects.runs.protocol import RunSpec
+from sandbox.places import covered, depth
 
 HOST_ROOT = "/host"
 """Where `hostMount` puts the machine's root, with every mount in it as it comes and goes."""
@@ -23,16 +24,15 @@ class OwnFile(msgspec.Struct, frozen=True):
 def mounts(run: RunSpec, own_files: Mapping[str, OwnFile], deep_read_only: bool) -> list[dict[str, Any]]:
     """The mounts of `run`. `own_files` are by their places inside. `deep_read_only`: the machine can make what is
     mounted below a place read-only with it."""
-    # The outer before the inner, which it would hide: what is written there would lie in the wrong one.
-    wanted = sorted(_declared(run, deep_read_only), key=lambda one: _depth(one["destination"]))
+    wanted = sorted(_declared(run, deep_read_only), key=lambda one: depth(one["destination"]))
     places = tuple(one["destination"] for one in wanted)
-    system = [one for one in _system(run, deep_read_only) if not _covered(one["destination"], places)]
+    system = [one for one in _system(run, deep_read_only) if not covered(one["destination"], places)]
     if run.read_only_root:
-        system += [_tmpfs(place, 0) for place in _SCRATCH if not _covered(place, places)]
+        system += [_tmpfs(place, 0) for place in _SCRATCH if not covered(place, places)]
     files = [
         _bind(file.source, place, "ro" if file.read_only else "rw")
         for place, file in own_files.items()
-        if not _covered(place, places)
+        if not covered(place, places)
     ]
     return [*system, *files, *wanted]
 
@@ -87,15 +87,6 @@ def _below(deep: bool) -> tuple[str, ...]:
     """What a bind that is `ro` does with what is mounted below its source: `ro` alone is of the uppermost only, and
     whoever may write there writes on the machine. Where that is all that the machine can, the rest is not seen."""
     return ("rbind", "rro") if deep else ("bind",)
-
-
-def _depth(place: str) -> int:
-    return sum(map(bool, place.split("/")))
-
-
-def _covered(place: str, places: tuple[str, ...]) -> bool:
-    """Whether something declared is at or above a place: what is there is the operator's business then."""
-    return any(place == one or place.startswith(one.rstrip("/") + "/") for one in places)
 
 
 def _mount(destination: str, kind: str, source: str, *options: str) -> dict[str, Any]:
