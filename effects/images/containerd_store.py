@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -11,7 +12,7 @@ import grpc
 from containerdapi import images_pb2, types_pb2
 from effects.containerd.connection import Connection, tolerated, translated
 from effects.containerd.news import news
-from effects.errors import ImageMissing, ImageUnreadable, WrongArchitecture
+from effects.errors import ImageMissing, ImageUnreadable, WrongArchitecture, unwritten
 from effects.images.archive import Archive, ArchivedImage
 from effects.images.content import ContentStore
 from effects.images.fetch import Fetcher
@@ -29,16 +30,17 @@ from effects.images.oci import (
     parse_facts,
     stored_bytes,
 )
-from effects.images.on_disk import on_thread, sync_around
+from effects.images.on_disk import sync_around
 from effects.images.platform import architecture
 from effects.images.protocol import Announced, CachedImage, ImageDetails, Named, Progress
 from effects.images.registry import ImageSource
 from effects.images.retries import Sleep
 from effects.images.room import LAST_ROOM, Room, free_below
 from effects.images.rootfs import Unpacker
+from effects.threads import on_thread
 from journal.specs import ImagePin
 
-_AN_IMAGE = "an image"
+_UNWRITTEN = partial(unwritten, "an image")
 _SIZE_LABEL = "capsule.size"
 _PLATFORM_LABEL = "capsule.platform"
 
@@ -80,7 +82,7 @@ class ContainerdImages:
                 packed = await self.unpacker.packed(image.platform_digest, lease)
                 with room.promised(sum(layer.size for layer in packed)) as promise:
                     await self.unpacker.unpack(image.platform_digest, lease, promise)
-            await on_thread(lambda: sync_around(self._root), _AN_IMAGE)
+            await on_thread(lambda: sync_around(self._root), _UNWRITTEN)
             # Names last: until here nobody can see half an image.
             async with self.naming:
                 cached = tuple([one for image in images for one in await self._name(image, lease)])
@@ -95,7 +97,7 @@ class ContainerdImages:
         pulling = self._pulling.setdefault(pin.index_digest, asyncio.Lock())
         async with pulling, self.leases.taken() as lease:
             fetched = await self._fetcher.fetch(pin, lease, progress or Progress())
-            await on_thread(lambda: sync_around(self._root), _AN_IMAGE)
+            await on_thread(lambda: sync_around(self._root), _UNWRITTEN)
             names = (pin.ref,) if moves and "@" not in pin.ref else ()
             labels = {_SIZE_LABEL: str(fetched.size_bytes), _PLATFORM_LABEL: pin.platform_digest}
             async with self.naming:
@@ -240,4 +242,4 @@ class ContainerdImages:
     async def sweep(self) -> None:
         """See the protocol."""
         await self.unpacker.sweep()
-        await on_thread(lambda: drop_lost(self._root), "an old layer of an image")
+        await on_thread(lambda: drop_lost(self._root), partial(unwritten, "an old layer of an image"))

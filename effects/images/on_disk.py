@@ -1,18 +1,12 @@
-"""What of an image is really on the disk: making it so, and what is there. Blocking, on a thread; raises OSError."""
+"""What of an image is really on the disk: making it so, and what is there. Blocking; raises OSError."""
 
-import asyncio
 import ctypes
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
-
-from effects.errors import unwritten
+from typing import NamedTuple
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _BLOCK_BYTES = 512
-
-T = TypeVar("T")
 
 
 class Taken(NamedTuple):
@@ -20,14 +14,6 @@ class Taken(NamedTuple):
 
     size_bytes: int
     inodes: int
-
-
-async def on_thread(work: Callable[[], T], what: str) -> T:
-    """What the work returns, which is done beside the event loop. Raises DriverError: `what` cannot be written."""
-    try:
-        return await asyncio.to_thread(work)
-    except OSError as error:
-        raise unwritten(what, error) from error
 
 
 def sync_around(directory: Path) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,16 @@ from containerdapi import diff_pb2, snapshots_pb2, types_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
 from effects.containerd.passing import Passing
 from effects.containerd.snapshots import files_of, prepared, topmost
-from effects.errors import DriverError, ImageCorrupt, ImageMissing, ImageUnreadable
+from effects.errors import DriverError, ImageCorrupt, ImageMissing, ImageUnreadable, unwritten
 from effects.images.leases import Lease
 from effects.images.mended_layers import put_in_place
 from effects.images.oci import LAYER_TYPE, Descriptor
-from effects.images.on_disk import Taken, on_thread, sync_around, taken
+from effects.images.on_disk import Taken, sync_around, taken
+from effects.threads import on_thread
 
 SYNCED_LABEL = "capsule.synced"
 _SCRATCH = "extract-"
-_A_LAYER = "an unpacked layer of an image"
+_UNWRITTEN = partial(unwritten, "an unpacked layer of an image")
 _AS_CONTAINERD_HAS_IT = {"application/vnd.docker.image.rootfs.diff.tar.zstd": f"{LAYER_TYPE}+zstd"}
 """containerd 1.6 unpacks zstd by this name alone; that of schema 2 it refuses."""
 
@@ -99,7 +101,7 @@ class Unpacking:
             if applied.digest != diff_id:
                 raise ImageCorrupt(f"a layer unpacks to {applied.digest}, but the image's config says {diff_id}")
             directory = topmost(mounts)
-            await on_thread(lambda: sync_around(directory), _A_LAYER)
+            await on_thread(lambda: sync_around(directory), _UNWRITTEN)
             yield key, directory
         finally:
             if self._passing.owns(key):
@@ -112,7 +114,7 @@ class Unpacking:
         if info is not None and SYNCED_LABEL in info.labels:
             return  # somebody else has just done it
         place, counted = await self._place(chain_id, lease), await self._counted(chain_id, lease)
-        found = await on_thread(lambda: taken(place), _A_LAYER)
+        found = await on_thread(lambda: taken(place), _UNWRITTEN)
         if found.size_bytes < counted.size_bytes or found.inodes < counted.inodes:
             log.warning(
                 "%s has lost files, as by a power cut: the layer is unpacked anew from %s. Containers that run from it "
@@ -121,9 +123,9 @@ class Unpacking:
                 layer.digest,
             )
             async with self._filled(layer, diff_id, chain_id, parent, lease) as (_, fresh):
-                await on_thread(lambda: put_in_place(fresh, place), _A_LAYER)
+                await on_thread(lambda: put_in_place(fresh, place), _UNWRITTEN)
         else:
-            await on_thread(lambda: sync_around(place), _A_LAYER)
+            await on_thread(lambda: sync_around(place), _UNWRITTEN)
         await self._call_synced(chain_id, lease)
 
     async def _place(self, chain_id: str, lease: Lease) -> Path:

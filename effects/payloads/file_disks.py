@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from effects import held
 from effects.command import Command, how_it_ended
@@ -23,6 +23,7 @@ from effects.images.leases import Leases
 from effects.images.rootfs import RootFsSource
 from effects.images.views import Views
 from effects.payloads import file, tree
+from effects.threads import on_thread
 from effects.volumes.clone import SCRATCH, scratch_of
 from journal.durable import settle, sync_directory
 
@@ -34,8 +35,6 @@ BUILDS_AT_ONCE = 2
 """Each reads a whole image and writes it: more of them are not sooner done."""
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 class FileDisks:
@@ -59,7 +58,7 @@ class FileDisks:
 
     async def sweep(self) -> None:
         """See the protocol."""
-        await self._on_thread(self._sweep)
+        await on_thread(self._sweep, _translated)
         await self._views.sweep()
 
     def _sweep(self) -> None:
@@ -80,7 +79,7 @@ class FileDisks:
         path = self._path(digest)
         making = self._making.get(digest)
         if making is None:
-            if await self._on_thread(lambda: file.is_whole(path, digest)):
+            if await on_thread(lambda: file.is_whole(path, digest), _translated):
                 return str(path)
             # While this looked, somebody else may have begun.
             making = self._making.get(digest)
@@ -108,14 +107,14 @@ class FileDisks:
     async def _build(self, mounts: Any, digest: str, path: Path) -> None:
         scratch, place = scratch_of(path), str(self._place)
         try:
-            await self._on_thread(lambda: _fresh(self._directory, self._place, scratch))
+            await on_thread(lambda: _fresh(self._directory, self._place, scratch), _translated)
             program = file.program(tree.place(place), scratch, digest)
             code, said = await self._command(*tree.command(mounts, place, *program))
             if code:
                 raise _failure(code, said)
-            if not await self._on_thread(lambda: file.is_whole(scratch, digest)):
+            if not await on_thread(lambda: file.is_whole(scratch, digest), _translated):
                 raise PayloadFailed(f"the disk of {digest} is made, as the tool says, and is not whole")
-            await self._on_thread(lambda: settle(scratch, path))
+            await on_thread(lambda: settle(scratch, path), _translated)
         except BaseException:
             scratch.unlink(missing_ok=True)
             raise
@@ -124,7 +123,7 @@ class FileDisks:
 
     async def observe(self) -> dict[str, int]:
         """See the protocol."""
-        return await self._on_thread(lambda: {digest: _taken(path) for digest, path in self._disks()})
+        return await on_thread(lambda: {digest: _taken(path) for digest, path in self._disks()}, _translated)
 
     def _disks(self) -> list[tuple[str, Path]]:
         paths = sorted(self._directory.iterdir()) if self._directory.exists() else []
@@ -133,13 +132,13 @@ class FileDisks:
 
     async def collect(self, keep: Callable[[], Collection[str]]) -> int:
         """See the protocol."""
-        idle = await self._on_thread(lambda: [one for one in self._disks() if not held.is_held(one[1])])
+        idle = await on_thread(lambda: [one for one in self._disks() if not held.is_held(one[1])], _translated)
         kept = {*keep(), *self._making}
         gone = [(digest, path) for digest, path in idle if digest not in kept]
         for _, path in gone:
             # At once, and without the time that a large file takes.
             path.rename(_leaving(path))
-        return await self._on_thread(lambda: self._remove(gone)) if gone else 0
+        return await on_thread(lambda: self._remove(gone), _translated) if gone else 0
 
     def _remove(self, gone: list[tuple[str, Path]]) -> int:
         freed = 0
@@ -149,12 +148,6 @@ class FileDisks:
             log.info("the payload disk of %s is removed: no microVM is declared that uses it", digest)
         sync_directory(self._directory)
         return freed
-
-    async def _on_thread(self, work: Callable[[], T]) -> T:
-        try:
-            return await asyncio.to_thread(work)
-        except OSError as error:
-            raise _translated(error) from error
 
 
 def _fresh(directory: Path, place: Path, scratch: Path) -> None:

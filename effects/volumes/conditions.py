@@ -1,11 +1,11 @@
 """What the errors of files mean for the volumes in them."""
 
-import asyncio
 import errno
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from effects import threads
 from effects.errors import DriverError, NoSpace, VolumeFailed, VolumeTooLarge
 
 T = TypeVar("T")
@@ -13,10 +13,7 @@ T = TypeVar("T")
 
 async def on_thread(work: Callable[[], T], pool: ThreadPoolExecutor | None = None) -> T:
     """Do what blocks on a thread, one of the `pool`'s if it takes long. Raises the condition that its OSError is."""
-    try:
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
-    except OSError as error:
-        raise translated(error) from error
+    return await threads.on_thread(work, translated, pool)
 
 
 def translated(error: OSError) -> DriverError:
