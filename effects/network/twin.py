@@ -16,13 +16,15 @@ REST_S = 0.05
 
 class Cables:
     """The part of the world that is network. `foreign`: the bridge's name is somebody else's; `bare`: it has lost its
-    address. `opened`: the TAPs that monitors have open, as long as these are the ones that they opened. `post`
-    brings news to who listens: at once and once, unless a test knows better."""
+    address. `opened`: the TAPs that monitors have open, as long as these are the ones that they opened. `marked`: the
+    namespaces that a run left its mark in, as long as these are the ones that it was in. `post` brings news to who
+    listens: at once and once, unless a test knows better."""
 
     def __init__(self) -> None:
         self.rules: tuple[Mapping, ...] | None = None
         self.links: dict[tuple[str, int], Link] = {}
         self.opened: set[tuple[str, int]] = set()
+        self.marked: set[tuple[str, int]] = set()
         self.foreign = False
         self.bare = False
         self.post: Callable[[Callable[[], None]], None] = lambda put: put()
@@ -72,6 +74,7 @@ class Cables:
         self.rules, self.bare = None, False
         self.links.clear()
         self.opened.clear()
+        self.marked.clear()
         self._listeners.clear()
 
 
@@ -112,6 +115,7 @@ class TwinNetwork:
             await self._step("clear network")
             self._cables.links.clear()
             self._cables.opened.clear()
+            self._cables.marked.clear()
             self._cables.rules, self._cables.bare = None, False
             await self._step("network cleared")
 
@@ -128,6 +132,7 @@ class TwinNetwork:
 
     async def renew(self, link: Link) -> None:
         """See the protocol."""
+        self._cables.marked.discard((link.name, link.uid))
         await self.attach(link)
 
     async def detach(self, name: str, uid: int) -> None:
@@ -136,6 +141,7 @@ class TwinNetwork:
             await self._step("detach")
             self._cables.links.pop((name, uid), None)
             self._cables.opened.discard((name, uid))
+            self._cables.marked.discard((name, uid))
             await self._step("detached")
 
     async def is_open(self, name: str, uid: int) -> bool:

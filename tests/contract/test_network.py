@@ -21,12 +21,15 @@ from tests.support.bridge import DB, HTTP, WEB, driver_in, on_a_machine
 
 MONITOR = 64_007
 """The uid that may open a TAP."""
+MARK = "192.0.2.77/32"
+"""An address that no driver gives."""
 DNS = Mapping("udp", 5353, "192.0.2.1", DB.address, 53)
 
 
 class Subject(NamedTuple):
     """A driver, and another hand: it flushes the rules, takes the bridge's name, cuts a link, leaves one half made.
-    `open` is a monitor's, of a TAP, and returns how it lets go."""
+    `open` is a monitor's, of a TAP, and returns how it lets go. `mark` is a run's, which does something to its own
+    network."""
 
     driver: NetworkDriver
     flush: Callable[[], Awaitable[object]]
@@ -36,6 +39,8 @@ class Subject(NamedTuple):
     cut: Callable[[Link], Awaitable[object]]
     spoil: Callable[[Link], Awaitable[object]]
     open: Callable[[Link], Callable[[], object]]
+    mark: Callable[[Link], Awaitable[object]]
+    is_marked: Callable[[Link], Awaitable[bool]]
     web: Link = WEB
     db: Link = DB
 
@@ -74,9 +79,14 @@ async def _on_twin(suite: Suite, kind: LinkKind) -> None:
         cables.opened.add(key)
         return lambda: cables.opened.discard(key)
 
-    await suite(
-        Subject(TwinNetwork(cables, _no_step), flush, strip, occupy, is_occupied, cut, cut, opened, *of_kind(kind))
-    )
+    async def mark(link: Link) -> None:
+        cables.marked.add((link.name, link.uid))
+
+    async def is_marked(link: Link) -> bool:
+        return (link.name, link.uid) in cables.marked
+
+    twin, links = TwinNetwork(cables, _no_step), of_kind(kind)
+    await suite(Subject(twin, flush, strip, occupy, is_occupied, cut, cut, opened, mark, is_marked, *links))
 
 
 async def _on_linux(suite: Suite, directory: Path, kind: LinkKind) -> None:
@@ -109,9 +119,19 @@ async def _on_linux(suite: Suite, directory: Path, kind: LinkKind) -> None:
         fd = taps.opened(driver.port_of(link.name, link.uid))
         return lambda: os.close(fd)
 
+    async def inside(link: Link, *command: str) -> bytes:
+        return await run("nsenter", f"--net={driver.namespace(link.name, link.uid)}", *command)
+
+    async def mark(link: Link) -> object:
+        return await inside(link, "ip", "address", "add", MARK, "dev", "lo")
+
+    async def is_marked(link: Link) -> bool:
+        return MARK in str(await inside(link, "ip", "address", "show", "dev", "lo"))
+
     flush = functools.partial(run, "nft", "flush", "ruleset")
     try:
-        await suite(Subject(driver, flush, strip, occupy, is_occupied, cut, spoil, opened, *of_kind(kind)))
+        links = of_kind(kind)
+        await suite(Subject(driver, flush, strip, occupy, is_occupied, cut, spoil, opened, mark, is_marked, *links))
     finally:
         await driver.close()
 
@@ -161,7 +181,8 @@ async def _links(subject: Subject) -> None:
 
 
 async def _renewed(subject: Subject) -> None:
-    """For each run: the link is there, was it before or not."""
+    """For each run: the link is there, was it before or not, and nothing that the run before did to its network. While
+    it runs, its network stays its own, also where the link has to be made again."""
     driver = subject.driver
     with pytest.raises(NetworkMissing):
         await driver.renew(subject.web)
@@ -169,10 +190,16 @@ async def _renewed(subject: Subject) -> None:
     for _ in range(3):
         await driver.renew(subject.web)
         assert await driver.observe() == (subject.web,) and await driver.holds(())
+        assert not await subject.is_marked(subject.web)
+        await subject.mark(subject.web)
         await driver.attach(subject.web)
+        assert await subject.is_marked(subject.web)
+    await subject.cut(subject.web)
+    await driver.attach(subject.web)
+    assert await subject.is_marked(subject.web)
     await subject.cut(subject.web)
     await driver.renew(subject.web)
-    assert await driver.observe() == (subject.web,)
+    assert await driver.observe() == (subject.web,) and not await subject.is_marked(subject.web)
     await driver.clear()
 
 
