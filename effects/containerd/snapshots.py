@@ -60,9 +60,14 @@ async def files_of(connection: Connection, name: str, key: str, metadata: Metada
     return topmost(mounts)
 
 
+def directories_of(mounts: Any) -> tuple[Path, ...]:
+    """The directories with the files of a snapshot that is mounted like this, the topmost first."""
+    return layer_directories((mount.type, mount.source, tuple(mount.options)) for mount in mounts)
+
+
 def topmost(mounts: Any) -> Path:
     """The directory with the files of a snapshot that is mounted like this, without those of the ones below it."""
-    return layer_directories((mount.type, mount.source, tuple(mount.options)) for mount in mounts)[0]
+    return directories_of(mounts)[0]
 
 
 def _taken(error: grpc.aio.AioRpcError) -> Path | None:

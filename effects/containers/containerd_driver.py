@@ -25,6 +25,7 @@ from containerdapi import (
 )
 from effects.containerd.connection import Connection, tolerated, translated
 from effects.containerd.news import news
+from effects.containerd.snapshots import directories_of
 from effects.containers import log_files
 from effects.containers.birth import Births
 from effects.containers.bundles import Bundles, without_environment
@@ -47,7 +48,7 @@ from effects.runs import cgroups, names
 from effects.runs.copy_holds import CopyHolds
 from effects.runs.process import stop_signal
 from effects.runs.protocol import Resync, RunSpec
-from effects.runs.users import layer_directories, resolve
+from effects.runs.users import resolve
 from projections.observations import ObservedRun, RunStatus
 
 CREATE_S = 60.0
@@ -197,7 +198,7 @@ class ContainerdDriver:
         rootfs = await self._images.rootfs(run.image)
         key = names.snapshot_key(run.name, run.uid, run.revision)
         mounts = await self._layers.ensure(run, key, rootfs)
-        directories = layer_directories((mount.type, mount.source, tuple(mount.options)) for mount in mounts)
+        directories = directories_of(mounts)
         identity = resolve(run.user or rootfs.config.user, directories)
         await settled(run, directories, identity)
         devices = tuple(machine_devices()) if run.privileged else ()

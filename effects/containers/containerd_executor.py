@@ -20,6 +20,7 @@ import msgspec
 
 from containerdapi import containers_pb2, snapshots_pb2, tasks_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
+from effects.containerd.snapshots import directories_of
 from effects.containers.bundles import Bundles
 from effects.containers.containerd_exec import SHIM_S, ContainerdExec
 from effects.containers.spec import exec_process
@@ -27,7 +28,7 @@ from effects.containers.strays import strays
 from effects.errors import NotRunning, RuntimeUnavailable, StartFailed
 from effects.runs import names
 from effects.runs.exec_protocol import ExecRequest
-from effects.runs.users import layer_directories, resolve
+from effects.runs.users import resolve
 from sandbox import sessions
 
 RUNS_KEPT = 512
@@ -101,8 +102,7 @@ class ContainerdExecutor:
         asked = snapshots_pb2.MountsRequest(snapshotter=SNAPSHOTTER, key=run.snapshot_key)
         with tolerated():
             mounts = (await self._connection.snapshots.Mounts(asked, metadata=self._connection.metadata)).mounts
-        directories = layer_directories((mount.type, mount.source, tuple(mount.options)) for mount in mounts)
-        return exec_process(run.process, request, resolve(request.user, directories))
+        return exec_process(run.process, request, resolve(request.user, directories_of(mounts)))
 
     async def _looked_up(self, cid: str, name: str) -> _Run:
         """Once for each run: a record from which a process was started is never made anew."""

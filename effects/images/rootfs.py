@@ -79,7 +79,7 @@ class Unpacker:
 
     async def _unpacked(self, digest: str) -> RootFs:
         async with self._leases.taken() as lease:
-            return await self.unpack(digest, lease)
+            return await self.unpack(digest, lease, Promise())
 
     def forget(self, digest: str) -> None:
         """See RootFsSource."""
@@ -89,9 +89,7 @@ class Unpacker:
         """Images were removed: look at each again."""
         self._known = {digest: known for digest, known in self._known.items() if not known.done()}
 
-    async def unpack(
-        self, digest: str, lease: Lease, promise: Promise | None = None, arrived: Arrived = _is_here
-    ) -> RootFs:
+    async def unpack(self, digest: str, lease: Lease, promise: Promise, arrived: Arrived = _is_here) -> RootFs:
         """Unpack under a lease, into the room that was promised: layer after layer, each as soon as it has
         `arrived`."""
         manifest, config, diff_ids = await self._described(digest)
@@ -100,7 +98,7 @@ class Unpacker:
             await arrived(layer.digest)
             await self._leases.hold_layer(chain_id, lease)
             made = await self._unpacking.ensure(layer, diff_id, chain_id, parent, lease)
-            if made and promise is not None:
+            if made:
                 promise.came(layer.size)
             parent = chain_id
         if parent:

@@ -4,13 +4,14 @@ from pathlib import Path
 
 from effects.containerd.connection import Connection
 from effects.containerd.passing import Passing
+from effects.containerd.snapshots import directories_of
 from effects.images.leases import Leases
 from effects.images.rootfs import RootFsSource
 from effects.images.views import Views
 from effects.microvms.protocol import Payload
 from effects.payloads.protocol import PayloadDisks
 from effects.runs.process import Identity
-from effects.runs.users import layer_directories, resolve
+from effects.runs.users import resolve
 
 _VIEW = "accounts-"
 
@@ -34,6 +35,4 @@ class PayloadImages:
         if not user:
             return Identity()
         async with self._views.of(digest) as mounts:
-            return resolve(
-                user, layer_directories((mount.type, mount.source, tuple(mount.options)) for mount in mounts)
-            )
+            return resolve(user, directories_of(mounts))
