@@ -48,7 +48,7 @@ def test_a_volume_that_was_deleted_is_the_cause_and_who_starts_its_user_is_told(
     capsule.good("volume", "delete", "loot", "--force", "--yes")
     lines = capsule.good("why", "robbed").splitlines()
     assert "volume loot shall be gone, taken from robbed" in lines[-2]
-    assert lines[-1].startswith("Try:  `capsulectl volume create loot`") and "apply robbed again" in lines[-1]
+    assert lines[-1].startswith("Try:  `capsulectl volume create loot SIZE`") and "apply robbed again" in lines[-1]
     assert "it begins once it is applied again" in " ".join(capsule.ctl("drift", "robbed").stdout.split())
     capsule.good("volume", "create", "loot", "16MiB")
     for verb, done in (("start", "shall run"), ("restart", "shall begin a new run")):

@@ -10,7 +10,7 @@ from google.protobuf import descriptor_pool
 
 from capsule.v1 import install_pb2  # noqa: F401 - the test of what is not served needs its descriptors
 from capsuled.roles import METHODS
-from journal.events import CallDenied
+from journal.events import CallDenied, StreamClosed
 from projections.rights import RANK
 from tests.conformance.client import Client, Key
 from tests.support.house import Standing, standing
@@ -159,6 +159,11 @@ def test_a_mutating_call_that_ends_badly_is_an_event_too_whoever_ended_it(people
         code, _ = call(people, method, f"Bearer {people.admin.token(people.audience)}")
         if code is not grpc.StatusCode.OK:
             failed.append(method.replace("/", "."))
-    told = [event for header, event in people.house.entries() if header.seq > since and hasattr(event, "code")]
+    entries = {header.seq: event for header, event in people.house.entries() if header.seq > since}
+    streams = [event for event in entries.values() if isinstance(event, StreamClosed) and event.outcome != "ok"]
+    told = [event for event in entries.values() if event in streams or hasattr(event, "code")]
     assert [event.method for event in told] == failed and len(failed) > 10  # type: ignore[union-attr]
-    assert all(event.jti and event.peer and event.took_us for event in told)  # type: ignore[union-attr]
+    asked = [entries[one.opened] if isinstance(one, StreamClosed) else one for one in told]
+    assert all(event.jti and event.peer for event in asked)  # type: ignore[union-attr]
+    assert all(event.took_us for event in told if event not in streams)  # type: ignore[union-attr]
+    assert [event.method for event in streams] == ["DebugService.Open"], "it had begun: nothing can be built here"
