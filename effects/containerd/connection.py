@@ -181,6 +181,7 @@ class Connection:
 
 
 _UNSENT = "Internal error from Core"
+_ITS_DEADLINE = "context deadline exceeded"
 
 
 @contextmanager
@@ -191,6 +192,12 @@ def tolerated(*codes: grpc.StatusCode) -> Iterator[None]:
     except grpc.aio.AioRpcError as error:
         if error.code() not in codes:
             raise translated(error) from error
+
+
+def is_late(error: grpc.aio.AioRpcError) -> bool:
+    """Whether a call ended by its deadline: as this side sees it, or as containerd was the first to say, which counts
+    the same seconds while it asks a shim."""
+    return error.code() is grpc.StatusCode.DEADLINE_EXCEEDED or _ITS_DEADLINE in (error.details() or "")
 
 
 def translated(error: grpc.aio.AioRpcError) -> DriverError:
@@ -205,7 +212,7 @@ def translated(error: grpc.aio.AioRpcError) -> DriverError:
         )
     if "no space left on device" in details or "disk quota exceeded" in details:
         return NoSpace(f"the disk is full: {details}. Free space under the state directory")
-    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+    if is_late(error):
         return StartFailed(
             f"the runtime gives no answer in time, and may wait for a server or a disk that is away or hangs: {details}"
         )

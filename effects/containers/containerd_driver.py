@@ -23,7 +23,7 @@ from containerdapi import (
     taskevents_pb2,
     tasks_pb2,
 )
-from effects.containerd.connection import Connection, tolerated, translated
+from effects.containerd.connection import Connection, is_late, tolerated, translated
 from effects.containerd.news import news
 from effects.containerd.snapshots import directories_of
 from effects.containers import log_files
@@ -58,7 +58,6 @@ START_S = 10.0
 """For a gate to open. A deadline is all that ends a `runc start` that waits for a process which has long left."""
 _NO_SUCH = grpc.StatusCode.NOT_FOUND
 _EXISTS = grpc.StatusCode.ALREADY_EXISTS
-_LATE = grpc.StatusCode.DEADLINE_EXCEEDED
 _BORN = frozenset({task_pb2.RUNNING, task_pb2.PAUSED, task_pb2.PAUSING})
 _NEVER_RAN = 1
 """What the runtime's own process exits with when it could not become the command."""
@@ -220,7 +219,7 @@ class ContainerdDriver:
         try:
             await self._connection.tasks.Create(request, metadata=self._metadata, timeout=CREATE_S)
         except grpc.aio.AioRpcError as error:
-            if error.code() == _LATE:
+            if is_late(error):
                 # What there is of it may hang with its shim: a later try finds that gone, or sweeps it.
                 with contextlib.suppress(DriverError):
                     await self._delete_task(request.container_id)

@@ -20,7 +20,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from containerdapi import task_pb2, tasks_pb2
 from effects.alive import send
-from effects.containerd.connection import Connection, tolerated, translated
+from effects.containerd.connection import Connection, is_late, tolerated, translated
 from effects.containerd.letting_go import let_go
 from effects.containers.pipes import READ_BYTES, Pipe, reading, writing
 from effects.errors import (
@@ -64,6 +64,7 @@ _Reads = dict[asyncio.Future[bytes], int]
 """What is being read, by the output's number."""
 
 _GONE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
+_CUT = "runc did not terminate successfully: signal"
 
 
 class ContainerdExec:
@@ -328,7 +329,7 @@ class ContainerdExec:
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return True
-            if error.code() in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNKNOWN):
+            if error.code() in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNKNOWN) and not is_late(error):
                 return False
             raise translated(error) from error
         return True
@@ -346,8 +347,10 @@ class ContainerdExec:
 
 
 def _is_no_answer(error: grpc.aio.AioRpcError) -> bool:
-    """Whether containerd said nothing of the matter, whose shim may have seen it through all the same."""
-    return error.code() is grpc.StatusCode.DEADLINE_EXCEEDED or isinstance(translated(error), RuntimeUnavailable)
+    """Whether nothing was said of the matter: the shim may have seen it through all the same, or have ended the runtime
+    at the deadline, and what that had begun is there."""
+    cut = _CUT in (error.details() or "")
+    return cut or is_late(error) or isinstance(translated(error), RuntimeUnavailable)
 
 
 def _exec_error(error: grpc.aio.AioRpcError, process: dict[str, Any]) -> DriverError:
@@ -362,7 +365,7 @@ def _exec_error(error: grpc.aio.AioRpcError, process: dict[str, Any]) -> DriverE
     if error.code() in _GONE or "not running" in details or "stopped" in details or "not created" in details:
         return NotRunning("the container is not running any more")
     failure = translated(error)
-    if isinstance(failure, StartFailed) and error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+    if isinstance(failure, StartFailed) and not is_late(error):
         return StartFailed(
             f"the runtime could not start `{command}`: {details.rpartition('exec failed: ')[2] or details}"
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from effects.containerd.connection import translated
+from effects.containerd.connection import is_late, translated
 from effects.errors import BadWorkingDir, DriverError, EntrypointMissing, MemoryTooLow, NotExecutable, StartFailed
 
 _BROKEN = re.compile(r"runc did not terminate successfully: (exit status \d+|signal: [\w ]+)")
@@ -32,7 +32,7 @@ def start_error(error: grpc.aio.AioRpcError, spec: dict[str, Any]) -> DriverErro
     if "OOM-killed" in details or "unable to set memory limit" in details:
         return MemoryTooLow("the memory limit is too low to start a process with: raise `resources.memory`")
     failure = translated(error)
-    if isinstance(failure, StartFailed) and error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+    if isinstance(failure, StartFailed) and not is_late(error):
         return StartFailed(f"the runtime could not start it: {_words(details)}")
     return failure
 

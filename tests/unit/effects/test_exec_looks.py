@@ -73,19 +73,28 @@ def test_looks_that_go_round_ask_once_for_each_run_and_leave_no_count_behind(tmp
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-class Stuck(Containerd):
-    """Its shim gives no answer, from the start of an exec on: each question ends with its deadline."""
+OURS = (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+ITS = (grpc.StatusCode.UNKNOWN, "context deadline exceeded: unknown")
+ENDED = (
+    grpc.StatusCode.UNKNOWN,
+    "OCI runtime exec failed: runc did not terminate successfully: signal: killed: unknown",
+)
 
-    def __init__(self) -> None:
+
+class Stuck(Containerd):
+    """Its shim gives no answer, from the start of an exec on: each question ends with its deadline, which is ours, or
+    `said` by containerd, which has the same."""
+
+    def __init__(self, said: tuple[grpc.StatusCode, str] = OURS) -> None:
         super().__init__()
+        self._said = said
         for name in ("Start", "DeleteProcess"):
             setattr(self.tasks, name, self._late)
 
     async def _late(self, request: Any, metadata: Any, timeout: float) -> Any:
         await asyncio.sleep(timeout)
-        raise grpc.aio.AioRpcError(
-            grpc.StatusCode.DEADLINE_EXCEEDED, grpc.aio.Metadata(), grpc.aio.Metadata(), "Deadline Exceeded", None
-        )
+        code, details = self._said if timeout == containerd_exec.START_S else OURS
+        raise grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details, None)
 
     async def _task(self, request: Any, metadata: Any, timeout: float) -> Any:
         if request.exec_id:
@@ -104,9 +113,10 @@ def opening(made: Containerd, directory: Path) -> ContainerdExecutor:
     return ContainerdExecutor(cast(Any, made), directory, cast(Any, bundles))
 
 
+@pytest.mark.parametrize("said", [OURS, ITS, ENDED], ids=["our deadline", "its deadline", "a runtime that was ended"])
 @pytest.mark.parametrize("leaves", [False, True], ids=["waited for", "called off"])
 def test_a_start_that_hangs_ends_at_its_deadline_and_what_may_have_come_of_it_is_looked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: bool, said: tuple[grpc.StatusCode, str]
 ) -> None:
     monkeypatch.setattr(containerd_exec, "START_S", 0.2)
     monkeypatch.setattr(containerd_exec, "SHIM_S", 0.1)
@@ -119,7 +129,7 @@ def test_a_start_that_hangs_ends_at_its_deadline_and_what_may_have_come_of_it_is
     monkeypatch.setattr(containerd_executor, "strays", nobody)
 
     async def main() -> None:
-        executor = opening(Stuck(), tmp_path)
+        executor = opening(Stuck(said), tmp_path)
         asking = asyncio.ensure_future(executor.open(REQUEST))
         await asyncio.sleep(0.1)
         if leaves:
