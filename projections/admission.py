@@ -173,7 +173,7 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
     if isinstance(volumes, Refusal):
         return volumes
     items: list[AppliedWorkload] = []
-    allocator = Allocator(machine, call.subnet, call.host)
+    allocator = Allocator(machine, call.subnet, [declared.spec for declared in call.workloads], call.host)
     for declared in call.workloads:
         item = _item(machine, declared, call, capabilities)
         if not isinstance(item, Refusal):

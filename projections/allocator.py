@@ -1,7 +1,10 @@
 """Choices that admission makes for an apply: addresses on the bridge, host ports that were left to the machine. Pure.
 
-A choice stands in the event and is kept as long as the incarnation lives; what a batch takes, its later items see.
+A choice stands in the event and is kept as long as the incarnation lives; what a batch takes, its later items see, and
+what it names, all of them, whatever their order.
 """
+
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
@@ -14,14 +17,17 @@ from projections.state import Machine, Workload
 
 
 class Allocator:
-    """Hands out what no workload has. One per call."""
+    """Hands out what no workload has, and none of those `declared` names. One per call."""
 
-    def __init__(self, machine: Machine, subnet: str, host: HostNetwork = UNSEEN) -> None:
+    def __init__(
+        self, machine: Machine, subnet: str, declared: Iterable[ContainerSpec], host: HostNetwork = UNSEEN
+    ) -> None:
         self._machine = machine
         self._host = host
         self._subnet = subnet
         self._addresses = {one.address for one in machine.workloads.values() if one.address}
         self._ports = [port for one in machine.workloads.values() for port in one.spec.ports]
+        self._ports += [port for spec in declared for port in _unmapped(spec) if port.host_port]
 
     def allot(self, item: AppliedWorkload) -> AppliedWorkload | Refusal:
         """The item with an address, if its network asks for one, and with all its host ports."""
@@ -60,13 +66,14 @@ class Allocator:
                         "container.ports.hostPort",
                     )
                 chosen[index] = found
-            self._ports.append(chosen[index])
+                self._ports.append(found)
         return tuple(chosen)
 
     def _kept(self, before: Workload | None, port: PortMapping, others: list[PortMapping]) -> PortMapping | None:
-        """What the workload was given for this port already: a repeated apply changes nothing."""
+        """What the workload was given for this port already: a repeated apply changes nothing. One that it names for
+        another port now, it has for that."""
         for one in () if before is None else before.spec.ports:
-            if replace(one, host_port=0) == port and one not in others:
+            if replace(one, host_port=0) == port and not any(clash(one, other) for other in others):
                 return one
         return None
 

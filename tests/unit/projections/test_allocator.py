@@ -1,5 +1,6 @@
 """Addresses and host ports that were left to the machine: chosen once, kept for life, given back at the end."""
 
+import pytest
 from msgspec.structs import replace
 
 from journal.specs import PortMapping
@@ -82,6 +83,26 @@ def test_a_chosen_port_is_never_one_that_is_taken() -> None:
     story.apply(bridged("a", PortMapping(80, FREE_PORTS.start)))
     story.apply(bridged("b", PortMapping(80, 0), PortMapping(81, 0, "udp")))
     assert host_ports(story, "b") == [FREE_PORTS.start + 1, FREE_PORTS.start]
+
+
+@pytest.mark.parametrize("step", [1, -1], ids=["named last", "named first"])
+def test_a_chosen_port_is_none_that_the_same_call_names_wherever_that_stands(step: int) -> None:
+    story, first = Story(), FREE_PORTS.start
+    both = (bridged("a", PortMapping(80, 0)), bridged("b", PortMapping(80, first)))
+    assert isinstance(story.apply(*both[::step]), Admitted)
+    assert (host_ports(story, "a"), host_ports(story, "b")) == ([first + 1], [first])
+    ports = (PortMapping(80, 0), PortMapping(81, first + 2))
+    assert isinstance(story.apply(bridged("c", *ports[::step])), Admitted)
+    assert host_ports(story, "c") == [first + 3, first + 2][::step]
+
+
+@pytest.mark.parametrize("step", [1, -1], ids=["named last", "named first"])
+def test_a_chosen_port_that_its_workload_names_for_another_is_that_ones(step: int) -> None:
+    story, first = Story(), FREE_PORTS.start
+    story.apply(bridged("a", PortMapping(80, 0)))
+    ports = (PortMapping(80, 0), PortMapping(81, first))
+    assert isinstance(story.apply(bridged("a", *ports[::step])), Admitted)
+    assert host_ports(story, "a") == [first + 1, first][::step]
 
 
 def test_when_every_port_is_taken_the_call_is_refused() -> None:
