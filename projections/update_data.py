@@ -42,7 +42,7 @@ def check_with_data(machine: Machine, update: Update) -> Refusal | None:
             "with_data",
         )
     for name in update.keeps:
-        verdict = admit_volume(machine, RestoreVolume(name, update.snapshot), _ABLE)
+        verdict = admit_volume(machine, RestoreVolume(name, update.snapshot, _before(update)), _ABLE)
         if isinstance(verdict, Refusal):
             return verdict
     return None
@@ -76,13 +76,17 @@ def brought_back(machine: Machine, update: Update) -> tuple[tuple[Event, ...], t
     events: list[Event] = []
     lost: list[str] = []
     for name in update.keeps:
-        label = f"before-restore-{update.uid}"
-        verdict = admit_volume(machine, RestoreVolume(name, update.snapshot, label), _ABLE)
+        verdict = admit_volume(machine, RestoreVolume(name, update.snapshot, _before(update)), _ABLE)
         if isinstance(verdict, Refusal):
             lost.append(f"volume {name} stays as it is: {verdict.message}")
         else:
             events += verdict
     return tuple(events), tuple(lost)
+
+
+def _before(update: Update) -> str:
+    """The name of what its volumes have when they are brought back."""
+    return f"before-restore-{update.uid}"
 
 
 def outlived(machine: Machine) -> tuple[tuple[str, str], ...]:

@@ -212,18 +212,26 @@ def _take(volume: Volume, label: str) -> Verdict:
             f"volume {volume.name} has a snapshot {label} already: choose another name",
             "snapshot",
         )
-    if len(volume.snapshots) >= SNAPSHOTS_MOST:
-        return refused(
-            "RESOURCE_EXHAUSTED",
-            "TOO_MANY_SNAPSHOTS",
-            f"volume {volume.name} has {SNAPSHOTS_MOST} snapshots: delete some first",
-            "snapshot",
-        )
+    if (full := _full(volume, "")) is not None:
+        return full
     if volume.lost:
         return _lost(volume)
     if volume.restoring:
         return wrong_phase("RESTORING", f"volume {volume.name} is being restored: wait until it is done", "name")
     return (SnapshotRequested(volume.name, volume.uid, label),)
+
+
+def _full(volume: Volume, another: str) -> Refusal | None:
+    """No room for one more snapshot: for `another` that is not what was asked for, but comes with it."""
+    if len(volume.snapshots) < SNAPSHOTS_MOST:
+        return None
+    return refused(
+        "RESOURCE_EXHAUSTED",
+        "TOO_MANY_SNAPSHOTS",
+        f"volume {volume.name} has {len(volume.snapshots)} snapshots, and {SNAPSHOTS_MOST} are the most{another}: "
+        "delete some first",
+        "snapshot",
+    )
 
 
 def _drop(volume: Volume, label: str) -> Verdict:
@@ -270,6 +278,8 @@ def _restore(volume: Volume, call: RestoreVolume) -> Verdict:
     told = (asked,) if call.rollback else ()
     if not call.safety_label:
         return (restore, *told)
+    if (full := _full(volume, ", with the one that is taken before a restore")) is not None:
+        return full
     # Two restores within a second are proposed the same label.
     taken = {one.label for one in volume.snapshots}
     labels = (call.safety_label, *(f"{call.safety_label}-{number}" for number in range(2, len(taken) + 3)))

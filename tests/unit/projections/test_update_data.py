@@ -23,6 +23,7 @@ from projections.refusals import Refusal
 from projections.update_data import brought_back, outlived, owed, owed_late
 from projections.update_intents import RollBackUpdate, System
 from projections.updates import KEPT
+from projections.volume_admission import SNAPSHOTS_MOST
 from tests.support.story import Story
 from tests.unit.projections.test_update_calls import LEVEL, NEW, begin, on_trial, reason, standing, uid
 
@@ -125,7 +126,7 @@ def test_a_trial_that_is_over_before_the_boot_loader_takes_it_brings_nothing_bac
     assert owed(story.machine, late) is None and owed_late(story.machine, (late,)) == ()
 
 
-@pytest.mark.parametrize("missing", ["nothing kept", "deleted", "it freezes", "not booted"])
+@pytest.mark.parametrize("missing", ["nothing kept", "deleted", "no room", "it freezes", "not booted"])
 def test_data_that_cannot_come_back_is_said_before_anything_is_done(missing: str) -> None:
     story = with_volumes("db", "web")
     if missing == "nothing kept":
@@ -140,6 +141,11 @@ def test_data_that_cannot_come_back_is_said_before_anything_is_done(missing: str
     if missing == "deleted":
         story.call(DeleteSnapshot("db", LABEL))
         assert reason(back(story, with_data=True)) == "SNAPSHOT_NOT_FOUND"
+        return
+    if missing == "no room":
+        for number in range(1, SNAPSHOTS_MOST):
+            story.call(TakeSnapshot("web", f"s{number}"))
+        assert reason(back(story, with_data=True)) == "TOO_MANY_SNAPSHOTS"
         return
     confirmed(story, update)
     call = RollBackUpdate(NEW, LEVEL, (*LEVEL, ("newer", 1)), 900, allow_freeze=True, with_data=True)

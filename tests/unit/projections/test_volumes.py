@@ -192,6 +192,30 @@ def test_snapshots_are_bounded() -> None:
     assert isinstance(verdict, Refusal) and verdict.code == "RESOURCE_EXHAUSTED"
 
 
+def test_what_is_kept_before_a_restore_counts_among_them() -> None:
+    story = made()
+    story.call(TakeSnapshot("data", "one"))
+    story.converge()
+    for _ in range(1, SNAPSHOTS_MOST):
+        assert isinstance(story.call(RestoreVolume("data", "one", "before")), Admitted)
+        story.converge()
+    for call in (RestoreVolume("data", "one", "before"), TakeSnapshot("data", "more")):
+        verdict = story.call(call)
+        assert isinstance(verdict, Refusal) and verdict.reason == "TOO_MANY_SNAPSHOTS"
+        assert f"has {SNAPSHOTS_MOST} snapshots" in verdict.message and "delete some first" in verdict.message
+    story.call(DeleteSnapshot("data", "before"))
+    story.converge()
+    assert isinstance(story.call(RestoreVolume("data", "one", "before")), Admitted)
+
+
+def test_more_of_them_than_are_admitted_now_are_told_with_their_number() -> None:
+    story = made()
+    uid = story.machine.volumes["data"].uid
+    story.tell(*(SnapshotRequested("data", uid, f"before-{number}", safety=True) for number in range(301)))
+    verdict = story.call(TakeSnapshot("data", "more"))
+    assert isinstance(verdict, Refusal) and "has 301 snapshots" in verdict.message
+
+
 @pytest.mark.parametrize(
     ("mounts", "reason"),
     [
