@@ -47,13 +47,15 @@ class VolumeWaits:
         uid: int,
         done: Callable[[Volume], bool],
         seconds: float,
+        late: str,
         *,
         given_up: Callable[[Volume, Trouble], str] = lambda volume, trouble: "",
         what_next: str = GOES_ON,
     ) -> Volume | None:
         """The incarnation once it is `done`; None when it has gone. What stands in its way ends the call, which says
         `what_next`. So does what was asked for and is `given_up`, which says what is so now; what another call did not
-        get stands in nobody's way. Nothing is done to a volume that is lost: who waits for that hears it at once."""
+        get stands in nobody's way. Nothing is done to a volume that is lost: who waits for that hears it at once. Past
+        so many seconds the answer is what is `late`, and goes on."""
         mine: Volume | None = None
         try:
             async with asyncio.timeout(seconds):
@@ -72,11 +74,7 @@ class VolumeWaits:
                     if trouble is not None and not trouble.permanent:
                         refuse_for(trouble, what_next)
         except TimeoutError:
-            refuse(
-                "DEADLINE_EXCEEDED",
-                "STILL_WORKING",
-                f"volume {name} is not there yet; it will be: `capsulectl volume get {name}` shows how far it is",
-            )
+            refuse("DEADLINE_EXCEEDED", "STILL_WORKING", late)
         await self._engine.durable()  # the state may be ahead of what `changes` has waited for
         return mine
 
@@ -105,7 +103,8 @@ class VolumeWaits:
             mine = now.desired_seq == volume.desired_seq and is_of(trouble, "RestoreVolume", volume.restoring)
             return UNCHANGED if kept or mine else ""
 
-        now = await self._until(name, volume.uid, lambda one: not one.restoring, LONG_WAIT_S, given_up=given_up)
+        late = not_yet(f"volume {name} is not restored", f"get {name}")
+        now = await self._until(name, volume.uid, lambda one: not one.restoring, LONG_WAIT_S, late, given_up=given_up)
         if now is None or now.deleting:
             refuse_gone(name)
 
@@ -134,6 +133,11 @@ class VolumeWaits:
     def _told(self, machine: Machine, volume: Volume, seen: Seen, fills: Fills) -> pb.Volume:
         path = self._driver.path(volume.name, volume.uid)
         return volume_message(machine, volume, path, seen.get((volume.name, volume.uid)), fills.known.get(volume.name))
+
+
+def not_yet(what: str, verb: str) -> str:
+    """What to say of what goes on after its call has ended; this verb shows it."""
+    return f"{what} yet; it will be: `capsulectl volume {verb}` shows how far that is"
 
 
 def refuse_gone(name: str) -> NoReturn:

@@ -25,6 +25,7 @@ from capsuled.volume_waits import (
     WAIT_S,
     VolumeWaits,
     as_made,
+    not_yet,
     refuse_for,
     refuse_gone,
     snapshot_of,
@@ -94,6 +95,7 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
             volume.uid,
             ended,
             LONG_WAIT_S,
+            f"volume {volume.name} was not exported: no snapshot of it was taken in {LONG_WAIT_S / 60:.0f} minutes",
             given_up=lambda _, trouble: "Nothing was exported" if trouble.snapshot == uid else "",
         )
         taken = snapshot_of(now, uid)
@@ -247,7 +249,8 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
                 refuse_for(failed, NOT_MADE)
             case VolumeRemoved():
                 refuse_gone(asked.name)
-        made = await self._until(asked.name, asked.uid, lambda one: bool(one.made_bytes) or one.lost, WAIT_S)
+        late = not_yet(f"volume {asked.name} is not there", f"get {asked.name}")
+        made = await self._until(asked.name, asked.uid, lambda one: bool(one.made_bytes) or one.lost, WAIT_S, late)
         if made is None:
             if coming is not None:
                 await to_its_end(self._put_away(coming))

@@ -20,6 +20,7 @@ from capsuled.volume_waits import (
     asked_snapshot,
     is_of,
     label_now,
+    not_yet,
     refuse_for,
     refuse_gone,
     snapshot_of,
@@ -79,7 +80,11 @@ class VolumeService(VolumeWaits, VolumeServiceServicer):
         making = Making(asked)
         end = await self._ended_before(answer, request.name, making.ends)
         if end is None:
-            now = await self._until(request.name, asked.uid, is_over, WAIT_S, given_up=given_up, what_next=what_next)
+            growing = f"does not have its {asked.size_bytes >> 20} MiB" if asked.made_bytes else "is not there"
+            late = not_yet(f"volume {request.name} {growing}", f"get {request.name}")
+            now = await self._until(
+                request.name, asked.uid, is_over, WAIT_S, late, given_up=given_up, what_next=what_next
+            )
             if now is not None and now.size_bytes >= asked.size_bytes:
                 return await self._message(answer.machine, now)
             making = Making(asked)
@@ -110,7 +115,8 @@ class VolumeService(VolumeWaits, VolumeServiceServicer):
         leaving = answer.machine.volumes.get(request.name)
         if leaving is None:
             return pb.VolumeDeleteResponse(absent=True)
-        await self._until(request.name, leaving.uid, lambda _: False, WAIT_S)
+        late = not_yet(f"volume {request.name} is not gone", f"get {request.name}")
+        await self._until(request.name, leaving.uid, lambda _: False, WAIT_S, late)
         return pb.VolumeDeleteResponse(detached_from=users_of(answer.machine, request.name))
 
     async def Resize(self, request: pb.VolumeResizeRequest, context: Any) -> pb.Volume:
@@ -139,6 +145,9 @@ class SnapshotService(VolumeWaits, SnapshotServiceServicer):
                 volume.uid,
                 lambda one: _has_taken(one, uid),
                 LONG_WAIT_S,
+                not_yet(
+                    f"snapshot {asked.label} of volume {request.volume} is not taken", f"snapshots {request.volume}"
+                ),
                 given_up=lambda _, trouble: UNCHANGED if is_of(trouble, "TakeSnapshot", uid) else "",
             )
             end = await self._answers.end(answer, request.volume, taking.ends)
@@ -182,7 +191,8 @@ class SnapshotService(VolumeWaits, SnapshotServiceServicer):
         answer = await self._answers.call(intents.DeleteSnapshot(request.volume, request.name), caller)
         volume = answer.machine.volumes[request.volume]
         leaving = {one.uid for one in volume.snapshots if one.label == request.name and one.leaving}
-        await self._until(request.volume, volume.uid, lambda one: not _has(one, leaving), WAIT_S)
+        late = not_yet(f"snapshot {request.name} of volume {request.volume} is not gone", f"snapshots {request.volume}")
+        await self._until(request.volume, volume.uid, lambda one: not _has(one, leaving), WAIT_S, late)
         return pb.SnapshotDeleteResponse(absent=not leaving)
 
 

@@ -8,9 +8,11 @@ import pytest
 
 from capsule.v1 import rollback_pb2
 from capsule.v1 import volume_pb2 as pb
+from capsuled import volume_waits
 from capsuled.answers import Answers
 from capsuled.caller import Caller
 from capsuled.rpc import Refused
+from capsuled.services import volumes
 from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.session import CURRENT, Session
 from capsuled.volume_rollbacks import VolumeRollbacks
@@ -101,8 +103,8 @@ class Storehouse:
         self.happens(VolumeRemoved("data", self.data.uid))
         await asyncio.wait_for(deleting, 5)
 
-    async def taken(self, call_id: str = "") -> pb.Snapshot:
-        taking = self.begin(self.snapshots.Take, pb.SnapshotTakeRequest(volume="data"), call_id)
+    async def taken(self, call_id: str = "", name: str = "") -> pb.Snapshot:
+        taking = self.begin(self.snapshots.Take, pb.SnapshotTakeRequest(volume="data", name=name), call_id)
         await settled()
         self.happens(SnapshotTaken("data", self.data.uid, self.data.snapshots[-1].uid, 16 * MIB, "copy"))
         found: pb.Snapshot = await asyncio.wait_for(taking, 5)
@@ -150,6 +152,39 @@ def test_what_is_deleted_while_a_call_waits_for_it_ends_the_call(method: str) ->
         with pytest.raises(Refused) as caught:
             await asyncio.wait_for(waiting, 5)
         assert (caught.value.refusal.code, caught.value.refusal.reason) == ("ABORTED", "DELETED")
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("Create", "volume more is not there yet"),
+        ("Resize", "volume data does not have its 32 MiB yet"),
+        ("Take", "snapshot second of volume data is not taken yet"),
+        ("Restore", "volume data is not restored yet"),
+        ("Drop", "snapshot first of volume data is not gone yet"),
+        ("Delete", "volume data is not gone yet"),
+    ],
+)
+def test_who_waits_too_long_hears_what_is_not_so_yet(method: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        await store.taken(name="first")
+        for module in (volume_waits, volumes):
+            monkeypatch.setattr(module, "WAIT_S", 0.01)
+            monkeypatch.setattr(module, "LONG_WAIT_S", 0.01)
+        calls: dict[str, tuple[Any, Any]] = {
+            "Create": (store.volumes.Create, pb.VolumeCreateRequest(name="more", size_mib=16)),
+            "Resize": (store.volumes.Resize, pb.VolumeResizeRequest(name="data", new_size_mib=32)),
+            "Take": (store.snapshots.Take, pb.SnapshotTakeRequest(volume="data", name="second")),
+            "Restore": (store.snapshots.Restore, pb.SnapshotRestoreRequest(volume="data", name="first")),
+            "Drop": (store.snapshots.Delete, pb.SnapshotDeleteRequest(volume="data", name="first")),
+            "Delete": (store.volumes.Delete, pb.VolumeDeleteRequest(name="data", force=True)),
+        }
+        code, reason, message = await refusal(store.done(*calls[method]))
+        assert (code, reason) == ("DEADLINE_EXCEEDED", "STILL_WORKING")
+        assert message.startswith(f"{words}; it will be: `capsulectl volume ")
 
     run(test)
 
