@@ -28,6 +28,9 @@ _ALIGNED = (1 << 20) // SECTOR_BYTES
 _BEHIND = 34
 """Sectors that the copy of the table takes at the disk's end."""
 
+_MOST = 256
+"""Partitions that the kernel knows of a disk (its block/partitions/core.c, DISK_MAX_PARTS)."""
+
 
 class Partition(msgspec.Struct, frozen=True):
     """`start` and `size` in sectors."""
@@ -94,6 +97,12 @@ def script(table: Table, fresh: Callable[[], str] = random_id) -> str:
 async def table_of(disk: str) -> Table:
     """As it is. Raises CommandFailed, ValueError."""
     return parsed(await run("sfdisk", "--json", disk))
+
+
+async def forget(disk: str) -> None:
+    """Have the kernel know no partition of a disk of which none is in use. Else `write` tells it of the new ones a
+    number at a time, and it takes none that overlaps an old one. Raises CommandFailed."""
+    await run("partx", "--delete", "--nr", f"1:{_MOST}", disk)
 
 
 async def write(disk: str, table: Table) -> None:

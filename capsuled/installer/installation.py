@@ -21,7 +21,7 @@ from capsuled.boot import filesystems
 from capsuled.boot.disks import SECTOR_BYTES, nth, size_bytes
 from capsuled.boot.errors import StorageFailed
 from capsuled.boot.group import GROUP, LVM_CONFIGURATION, ensure, lvm_configuration
-from capsuled.boot.partitions import COUNT, ESP, NUMBERS, Table, write
+from capsuled.boot.partitions import COUNT, ESP, NUMBERS, Table, forget, write
 from capsuled.identity import Identity
 from capsuled.installed import Installed, lay_down
 from capsuled.installer.targets import ESP_START, MARK
@@ -95,14 +95,15 @@ class Installation:
         """From here on nothing boots from the disk."""
         end = size_bytes(self._disk) - EDGE_BYTES
         await self._put(self._disk, (ESP_START, MARK), (0, bytes(EDGE_BYTES)), (end, bytes(EDGE_BYTES)))
+        await forget(self._disk)
         await write(self._disk, self._source.table)
         deadline = asyncio.get_running_loop().time() + NODE_S
-        while not Path(nth(self._disk, COUNT)).exists():
+        partitions = [nth(self._disk, number) for number in range(ESP, COUNT + 1)]
+        while not all(Path(one).exists() for one in partitions):
             if asyncio.get_running_loop().time() > deadline:
                 raise InstallFailed(f"the kernel does not see the new partitions of {self._disk}")
             await asyncio.sleep(LOOK_S)
-        for number in range(ESP + 1, COUNT + 1):
-            partition = nth(self._disk, number)
+        for partition in partitions[1:]:
             end = size_bytes(partition) - EDGE_BYTES
             await self._put(partition, (0, bytes(EDGE_BYTES)), (end, bytes(EDGE_BYTES)))
 

@@ -39,6 +39,14 @@ class Loop:
         with open(self.device, "rb") as file:
             return os.pread(file.fileno(), size, at)
 
+    def partitions(self) -> dict[int, tuple[int, int]]:
+        """Start and size of each that the kernel knows, in sectors, by number."""
+        places = Path("/sys/block", Path(self.device).name).glob("*/partition")
+        return {
+            int(one.read_text()): (int((one.parent / "start").read_text()), int((one.parent / "size").read_text()))
+            for one in places
+        }
+
     def detach(self) -> None:
         subprocess.run(["losetup", "-d", self.device], check=True)
 
@@ -123,6 +131,30 @@ def test_the_disk_is_the_one_that_booted_with_ids_of_its_own_and_all_the_room(pa
         with open(nth(source.device, number), "rb") as old, open(nth(target.device, number), "rb") as new:
             assert old.read(size) == new.read(size)
     assert (looked_at(target).is_capsule, looked_at(target).holds) == (True, "a capsule")
+
+
+@pytest.mark.parametrize(
+    "sizes_mib",
+    [
+        pytest.param((), id="none"),
+        pytest.param((1, 1, 40, 4), id="windows"),  # its third where the new second to last are
+        pytest.param((2, 3, 3, 3, 3, 3, 30, 4), id="eight"),  # its seventh where the new sixth is
+        pytest.param((2, 1, 2, 1, 2, 40), id="a capsule with smaller slots"),
+    ],
+)
+def test_whatever_partitions_the_disk_had_the_kernel_knows_the_new_ones_and_no_others(
+    pair: tuple[Loop, Loop], sizes_mib: tuple[int, ...]
+) -> None:
+    source, target = pair
+    subprocess.run(["partx", "--delete", target.device], check=True)
+    old = "".join(f"size={size}MiB\n" for size in sizes_mib)
+    subprocess.run(["sfdisk", "--quiet", target.device], input=f"label: gpt\n{old}".encode(), check=True)
+    subprocess.run(["partx", "--update", target.device])  # it fails where there is none
+    assert target.partitions().keys() == set(range(1, len(sizes_mib) + 1))
+    install(source, target, lambda step: None)
+    table = asyncio.run(table_of(target.device))
+    assert target.partitions() == {number: (one.start, one.size) for number, one in enumerate(table.partitions, 1)}
+    assert table.is_a_capsules
 
 
 class Stopped(Exception):
