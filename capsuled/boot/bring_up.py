@@ -8,10 +8,12 @@ import asyncio
 import logging
 import math
 import os
+from functools import partial
 from pathlib import Path
 
 from capsuled.boot import modules
 from capsuled.boot.console import Console
+from capsuled.boot.errors import DriversFailed
 from capsuled.boot.ground import RELEASE_FILE, Booted, Ground
 from capsuled.boot.link import ALIVE_S, InitLink
 from capsuled.boot.mode import is_installer
@@ -139,8 +141,32 @@ async def console_only(link: InitLink, why: str, stopping: asyncio.Event) -> Non
     would change nothing, but for a new system on trial, which PID 1 ends."""
     log.error("%s", why)
     link.say("lost")
-    await modules.load_hardware()
-    link.say("watchdog")
+    async with asyncio.TaskGroup() as group:
+        rescue = group.create_task(_rescue(link, why))
+        while not stopping.is_set():
+            link.say("alive")
+            try:
+                async with asyncio.timeout(ALIVE_S):
+                    await stopping.wait()
+            except TimeoutError:
+                continue
+        rescue.cancel()
+
+
+async def _rescue(link: InitLink, why: str) -> None:
+    """Drivers, the words on the console, and the power button, until cancelled."""
+    loaded = partial(link.say, "watchdog")
+    async with asyncio.TaskGroup() as group:
+        try:
+            await modules.load_hardware(group, loaded)
+        except DriversFailed as error:
+            log.error("some of the hardware may lack its driver: %s", error)
+        loaded()
+        _say_lost(why)
+        await watch_button(partial(link.say, "poweroff"))
+
+
+def _say_lost(why: str) -> None:
     Console.found().show(
         "\n".join(
             (
@@ -150,13 +176,3 @@ async def console_only(link: InitLink, why: str, stopping: asyncio.Event) -> Non
             )
         )
     )
-    button = asyncio.create_task(watch_button(lambda: link.say("poweroff")))
-    while not stopping.is_set():
-        link.say("alive")
-        try:
-            async with asyncio.timeout(ALIVE_S):
-                await stopping.wait()
-        except TimeoutError:
-            continue
-    button.cancel()
-    await asyncio.gather(button, return_exceptions=True)

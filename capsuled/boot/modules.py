@@ -8,11 +8,16 @@ the kernel loads by itself when they are used.
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+import logging
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from capsuled.boot.errors import DriversFailed
 from capsuled.boot.sysfs import text_of
 from capsuled.processes import CommandFailed, run
+
+log = logging.getLogger(__name__)
 
 WITNESSES = ("i6300esb", "sp5100_tco")
 """The watchdogs that remember that they fired: before anybody asks why the boot before this one ended (what keeps the
@@ -30,13 +35,18 @@ WATCHDOG = Path("/dev/watchdog")
 ROUNDS = 4
 """Of looking for devices that drivers have brought: a card behind a controller behind a bridge, and one to spare."""
 
+PATIENCE_S = 90.0
+"""So long the drivers may take, while nobody asks for an address: on a slow machine it is a tenth of this. One that
+hangs in the kernel takes for ever, and cannot be killed."""
+
 OF_ALIASES = "--use-blacklist"
 """What an operator does not want loaded is loaded by its name, and not for a device."""
 
 
 def aliases(sys: Path) -> tuple[str, ...]:
-    """What the devices in sysfs are called, each name once."""
-    found = {text_of(file) for file in (sys / "devices").rglob("modalias")}
+    """What the devices in sysfs are called, each name once. Devices come and go under the walk, as each container's
+    interface does: what has gone is passed over (`rglob` would raise)."""
+    found = {text_of(Path(place, "modalias")) for place, _, files in os.walk(sys / "devices") if "modalias" in files}
     return tuple(sorted(found - {""}))
 
 
@@ -48,7 +58,32 @@ async def load(names: Iterable[str], *options: str) -> None:
         pass  # some alias has no driver here, or a driver no hardware
 
 
-async def load_hardware(sys: Path = Path("/sys")) -> None:
+async def load_hardware(beside: asyncio.TaskGroup, late: Callable[[], None], sys: Path = Path("/sys")) -> None:
+    """Load them. What takes too long goes on `beside`, and `late` is called if it ever comes to its end. Raises
+    DriversFailed."""
+    loading = beside.create_task(_tried(sys))
+    await asyncio.wait({loading}, timeout=PATIENCE_S)
+    if not loading.done():
+        loading.add_done_callback(lambda task: None if task.cancelled() else late())
+        raise DriversFailed(
+            f"one has not come to its end within {PATIENCE_S:g} s, and those behind it wait. It may hang in the "
+            "kernel, whose log has more: start the machine anew"
+        )
+    if why := loading.result():
+        raise DriversFailed(f"{why}. Start the machine anew")
+
+
+async def _tried(sys: Path) -> str:
+    """Returns what went wrong, if anything: nobody may be left to whom it could be raised."""
+    try:
+        await _load_all(sys)
+    except OSError as error:
+        log.warning("the drivers of the hardware are not all loaded: %s", error)
+        return str(error)
+    return ""
+
+
+async def _load_all(sys: Path) -> None:
     """What the devices ask for, what nobody asks for, and a watchdog: the kernel's own where the machine has none."""
     await load_asked_for(sys)
     flags = Path("/proc/cpuinfo").read_text().split()

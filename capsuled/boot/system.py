@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Literal
 
+from capsuled.announcement import own_hostname
 from capsuled.believed import believed_ns, or_last
 from capsuled.boot.answering import answering
 from capsuled.boot.console import Console, Face, banner, keep_showing, merged
 from capsuled.boot.disks import disk_of
+from capsuled.boot.errors import DriversFailed
 from capsuled.boot.ground import Ground, built_s
 from capsuled.boot.hostname import set_hostname
 from capsuled.boot.modules import load_hardware
@@ -126,9 +128,14 @@ class System:
         news = merged(kernel_news(ADDRESSES, LINKS), engine.changes(), *of_updates, _moments(slots, disk))
 
         async def hardware() -> None:
+            await self._load_hardware(group, about)
             try:
-                await self._load_hardware(layout)
-                group.create_task(watch_button(pressed))
+                self._hostname = set_hostname(layout.by_hand / "hostname")
+            except OSError as error:
+                self._hostname = own_hostname()
+                about.warn(f"the machine's name cannot be set: {error}")
+            group.create_task(watch_button(pressed))
+            try:
                 await uplink.run(self._hostname)
             except OSError as error:  # the machine can still be looked at on its console, and at its socket
                 about.warn(f"the machine has no uplink: {error}")
@@ -147,16 +154,17 @@ class System:
                 group.create_task(self.keeper.run(partial(_on_trial, slots, self.keeper.update)))
             group.create_task(keep_showing(Console.found(), face, news))
 
-    async def _load_hardware(self, layout: Layout) -> None:
+    async def _load_hardware(self, group: asyncio.TaskGroup, about: About) -> None:
         """What nothing has had to wait for until now: the API answers while the drivers of cards and watchdogs load."""
+        loaded = partial(self.link.say, "watchdog")
         try:
             if not self.stages.complete:
                 with self.stages.stage("drivers of the hardware"):
-                    await load_hardware()
-            self._hostname = set_hostname(layout.by_hand / "hostname")
-        finally:
-            self.link.say("watchdog")
-            self._has_hardware.set()
+                    await load_hardware(group, loaded)
+        except DriversFailed as error:
+            about.warn(f"some of the hardware may lack its driver: {error}")
+        loaded()
+        self._has_hardware.set()
 
     def _face(
         self, engine: Engine, updates: Machine, about: About, adopted: bool, unreached: str, *problems: str

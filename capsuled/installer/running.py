@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 from capsuled.announcement import Announcement, Subject, own_hostname
@@ -10,6 +11,7 @@ from capsuled.boot.answering import answering
 from capsuled.boot.bring_up import COMMAND_LINE, booted_of, release_text
 from capsuled.boot.console import Console, keep_showing, merged
 from capsuled.boot.disks import disk_of, hidden_disks
+from capsuled.boot.errors import DriversFailed
 from capsuled.boot.ground import built_s
 from capsuled.boot.hostname import set_hostname
 from capsuled.boot.link import InitLink
@@ -112,12 +114,14 @@ async def _reach(link: InitLink, layout: Layout) -> None:
     has_hardware = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(load_plugged(has_hardware))
+        loaded = partial(link.say, "watchdog")
         try:
-            await load_hardware()
-            hostname = set_hostname(layout.by_hand / "hostname")
-        finally:
-            link.say("watchdog")
+            await load_hardware(group, loaded)
+        except DriversFailed as error:
+            log.error("some of the hardware may lack its driver: %s", error)
+        loaded()
         has_hardware.set()
+        hostname = set_hostname(layout.by_hand / "hostname")
         group.create_task(watch_button(lambda: link.say("poweroff")))
         group.create_task(clock.run(uplink.ready))
         try:

@@ -16,7 +16,7 @@ from capsuled.boot.ground import Booted, Ground
 from capsuled.boot.group import lvm_configuration, sizes
 from capsuled.boot.hostname import wanted
 from capsuled.boot.lease import Lease, resolver_text, told, written
-from capsuled.boot.links import Link, chosen, lacking
+from capsuled.boot.links import Link, chosen, lacking, links
 from capsuled.boot.power import KEY_POWER, buttons, is_pressed
 from capsuled.boot.stages import API, KERNEL, Stages, before_us
 from capsuled.boot.storage import Mounted
@@ -79,8 +79,8 @@ def test_a_slot_that_is_not_the_default_is_an_updates() -> None:
     assert booted_of("capsule.slot=slot_b capsule.default=slot_a capsule.update=x") == Booted("slot_b", "slot_a")
 
 
-def link(name: str, carrier: bool) -> Link:
-    return Link(name, "52:54:00:12:34:56", carrier)
+def link(name: str, carrier: bool, up: bool = True) -> Link:
+    return Link(name, "52:54:00:12:34:56", carrier, up=up)
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,23 @@ def test_the_uplink_is_the_first_that_has_a_link_and_stays_while_it_has(
     [
         ((), "", "no network card is known, or its driver lacks firmware"),
         ((link("eth0", False), link("eth1", False)), "eth0", "no cable is in eth0 or eth1"),
+        ((link("eth0", False), link("eth1", False, up=False)), "eth0", "no cable is in eth0"),
+        ((link("eth0", False, up=False),), "", "eth0 is not up"),
         ((link("eth0", True), link("eth1", False)), "eth0", "nobody has answered DHCP on eth0"),
         ((link("eth0", True),), "", ""),
     ],
 )
 def test_why_there_is_no_address_is_said(having: tuple[Link, ...], now: str, why: str) -> None:
     assert lacking(having, now) == why
+
+
+def test_of_an_interface_that_is_down_the_kernel_tells_no_carrier(tmp_path: Path) -> None:
+    for name, carrier in (("eth0", "1\n"), ("eth1", "0\n"), ("eth2", "")):
+        place = tmp_path / "class/net" / name
+        (place / "device").mkdir(parents=True)
+        for file, text in (("type", "1\n"), ("carrier", carrier)):
+            (place / file).write_text(text)
+    assert [(one.carrier, one.up) for one in links(tmp_path)] == [(True, True), (False, True), (False, False)]
 
 
 def test_a_lease_is_what_the_script_noted(tmp_path: Path) -> None:

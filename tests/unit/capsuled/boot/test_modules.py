@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from capsuled.boot import bring_up, modules, plugged
 from capsuled.boot.console import Console
+from capsuled.boot.errors import DriversFailed
 from capsuled.boot.link import InitLink
 from capsuled.boot.plugged import modalias_of
 
@@ -39,12 +41,18 @@ class Kernel:
         return [" ".join(word for word in line.split() if not word.startswith("--")) for line in lines]
 
 
+async def load(kernel: Kernel) -> None:
+    """As a boot does."""
+    async with asyncio.TaskGroup() as group:
+        await modules.load_hardware(group, lambda: None, kernel.sys)
+
+
 @pytest.mark.parametrize("watchdog", ["iTCO_wdt", "platform:iTCO_wdt"])
 def test_the_chipsets_watchdog_is_taken_though_its_device_comes_only_with_another_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watchdog: str
 ) -> None:
     kernel = Kernel(tmp_path, monkeypatch, watchdog)
-    asyncio.run(modules.load_hardware(kernel.sys))
+    asyncio.run(load(kernel))
     assert kernel.asked[:2] == ["pci:smbus", "platform:iTCO_wdt"]
     assert not any("softdog" in one for one in kernel.asked)
 
@@ -53,8 +61,58 @@ def test_where_the_machine_has_no_watchdog_it_is_the_kernels_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = Kernel(tmp_path, monkeypatch, "softdog")
-    asyncio.run(modules.load_hardware(kernel.sys))
+    asyncio.run(load(kernel))
     assert kernel.asked[-2:] == ["iTCO_wdt", "softdog soft_panic=1"]
+
+
+def test_a_device_that_goes_while_the_others_are_looked_at_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("eth0", "veth3"):
+        (tmp_path / "devices" / name).mkdir(parents=True)
+        (tmp_path / "devices" / name / "modalias").write_text("pci:card\n")
+
+    def read(file: Path) -> str:
+        said = file.read_text().strip()
+        for other in set((tmp_path / "devices").iterdir()) - {file.parent}:
+            shutil.rmtree(other)
+        return said
+
+    monkeypatch.setattr(modules, "text_of", read)
+    assert modules.aliases(tmp_path) == ("pci:card",)
+
+
+def test_a_driver_that_hangs_is_not_waited_for_and_told_of_if_it_comes_after_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel, late = Kernel(tmp_path, monkeypatch, "softdog"), list[str]()
+    (tmp_path / "bin/modprobe").write_text(f"#!/bin/sh\nwhile [ ! -e {tmp_path}/done ]; do sleep 0.01; done\n")
+    monkeypatch.setattr(modules, "PATIENCE_S", 0.05)
+
+    async def boot() -> None:
+        async with asyncio.TaskGroup() as group:
+            with pytest.raises(DriversFailed, match=r"within 0.05 s.*: start the machine anew"):
+                await modules.load_hardware(group, lambda: late.append("late"), kernel.sys)
+            assert not late
+            (tmp_path / "done").touch()
+
+    asyncio.run(asyncio.wait_for(boot(), 20))
+    assert late == ["late"]
+
+
+def test_drivers_that_cannot_be_loaded_are_told_of_once_and_end_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel, late = Kernel(tmp_path, monkeypatch, "softdog"), list[str]()
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    async def boot() -> None:
+        async with asyncio.TaskGroup() as group:
+            with pytest.raises(DriversFailed, match=r"No such file or directory.*\. Start the machine anew"):
+                await modules.load_hardware(group, lambda: late.append("late"), kernel.sys)
+
+    asyncio.run(asyncio.wait_for(boot(), 20))
+    assert not late
 
 
 @pytest.mark.parametrize(
@@ -145,7 +203,7 @@ def test_without_a_state_the_power_button_still_ends_the_machine(
         told()
         await asyncio.Event().wait()
 
-    async def nothing() -> None:
+    async def nothing(*_: object) -> None:
         return None
 
     monkeypatch.setattr(bring_up, "watch_button", pressed)
@@ -164,7 +222,7 @@ def test_without_a_state_the_power_button_still_ends_the_machine(
                 continue
         stopping.set()  # as PID 1 has it, which ends the daemon
         await task
-        assert words.split() == [b"lost", b"watchdog", b"alive", b"poweroff"]
+        assert words.split() == [b"lost", b"alive", b"watchdog", b"poweroff"]
 
     asyncio.run(asyncio.wait_for(live(), 20))
     os.close(reading)
