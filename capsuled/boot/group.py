@@ -11,7 +11,7 @@ import msgspec
 
 from capsuled.boot.errors import StorageFailed
 from capsuled.boot.remnants import refuse_remnants
-from capsuled.processes import outcome, run
+from capsuled.processes import CommandFailed, outcome, run
 from effects.command import how_it_ended
 
 GROUP = "capsule"
@@ -82,9 +82,9 @@ async def content_of(partition: str) -> str:
     return said.strip()
 
 
-async def ensure(partition: str, kind: str) -> None:
+async def ensure(partition: str, kind: str) -> tuple[str, ...]:
     """Found or made, and active, with everything in it; `kind` is what `content_of` says. LVM is told to look there.
-    Raises StorageFailed, CommandFailed."""
+    Returns what an operator should know. Raises StorageFailed, CommandFailed."""
     if kind not in ("", KIND):
         raise StorageFailed(f"{partition} holds {kind}, which is not a capsule's: it is left alone")
     found = await _volumes(partition) if kind else None
@@ -95,13 +95,29 @@ async def ensure(partition: str, kind: str) -> None:
     new = [name for name in (*FILE_SYSTEMS, POOL) if not there.get(name)]
     if POOL in new:
         await _divide(there)
-    if there:  # what has just been made is active
-        await run("lvm", "vgchange", "--quiet", "--sysinit", "--activate", "y", GROUP)
+    notes = await _activate() if there else ()  # what has just been made is active
     for name in FILE_SYSTEMS:
         if name in new:
             await run("mke2fs", "-q", "-F", "-t", "ext4", "-m", "1", "-L", f"capsule-{name}", f"/dev/{GROUP}/{name}")
     if new:
         await run("lvm", "lvchange", "--quiet", "--deltag", NEW, *(f"{GROUP}/{name}" for name in new))
+    return notes
+
+
+async def _activate() -> tuple[str, ...]:
+    """The file systems are what a machine cannot be without. A pool or a volume that is damaged costs those of the
+    workloads that have theirs there, and mending it takes a machine that runs."""
+    activate = ("--quiet", "--sysinit", "--activate", "y")
+    await run("lvm", "lvchange", *activate, *(f"{GROUP}/{name}" for name in FILE_SYSTEMS))
+    try:
+        await run("lvm", "vgchange", *activate, GROUP)
+    except CommandFailed as error:
+        return (
+            f"not all volumes are there, and workloads whose volume is not do not start: {error}. Where it is the pool "
+            f"or its metadata, `capsulectl capsule debug -- chroot /host lvm lvconvert --repair {GROUP}/{POOL}` mends "
+            "what can be mended; then `capsulectl capsule reboot`",
+        )
+    return ()
 
 
 async def group_bytes() -> int:

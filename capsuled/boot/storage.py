@@ -58,7 +58,7 @@ class Storage:
             kind = await content_of(partition)
             grown, notes = await self._settled(root) if not kind else ((), ())
             with self._stages.stage("volume group"):
-                await ensure(partition, kind)
+                notes += await ensure(partition, kind)
             with self._stages.stage("state"):
                 notes += await mount("perm", self._state)
         except CommandFailed as error:

@@ -36,6 +36,7 @@ class Lvm:
         self.kind = ""
         self.there: dict[str, Volume] | None = None
         self.has_named = False
+        self.pool_is_whole = True
 
     def beginning(self, partition: str) -> bytes:
         """What its first MiB holds: each change of the group leaves the text before it where it lies."""
@@ -92,7 +93,12 @@ class Lvm:
                     del there[name]
             case "vgchange":
                 for one in there.values():
-                    one.active = True
+                    one.active = one.active or one.kind == "linear" or self.pool_is_whole
+                if not self.pool_is_whole:
+                    raise CommandFailed("`lvm vgchange`: exit 5: Check of pool capsule/pool failed (status:1).")
+            case "lvchange" if "--activate" in words:
+                for name in names[:1] if half else names:
+                    there[name].active = True
             case "lvchange" if "--errorwhenfull" in words:
                 assert there[names[0]].kind == "thin-pool"
                 there[names[0]].fails_when_full = not half
@@ -105,8 +111,8 @@ class Lvm:
             one.active = False
 
 
-def booted(monkeypatch: pytest.MonkeyPatch, disk: Lvm) -> None:
-    """Switched on until no cut comes any more."""
+def booted(monkeypatch: pytest.MonkeyPatch, disk: Lvm) -> tuple[str, ...]:
+    """Switched on until no cut comes any more; returns what an operator is told."""
     monkeypatch.setattr(group, "run", disk.run)
     monkeypatch.setattr(group, "outcome", disk.outcome)
     monkeypatch.setattr(remnants, "beginning_of", disk.beginning)
@@ -148,8 +154,19 @@ def test_what_is_whole_is_found_and_nothing_is_made_anew(monkeypatch: pytest.Mon
     changes = disk.changes
     booted(monkeypatch, disk)
     judge(disk)
-    assert disk.changes == changes + 1, "more than its being switched on"
+    assert disk.changes == changes + 2, "more than its being switched on, first what is needed, then the rest"
     assert disk.there is not None and {one.formats for one in disk.there.values()} == {0, 1}
+
+
+def test_a_pool_that_does_not_become_active_costs_its_volumes_and_not_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk = whole(monkeypatch)
+    disk.pool_is_whole = False
+    (note,) = booted(monkeypatch, disk)
+    assert disk.there is not None
+    assert {name: one.active for name, one in disk.there.items()} == {"perm": True, "journal": True, "pool": False}
+    assert "Check of pool capsule/pool failed" in note and "lvm lvconvert --repair capsule/pool" in note
 
 
 def test_a_tool_that_was_killed_tells_nothing_of_the_disk_and_the_disk_is_left_alone(
