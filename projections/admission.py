@@ -310,10 +310,8 @@ def _pin(before: Workload | None, declared: Declared, pull: bool) -> ImagePin | 
 
 def _stays_done(before: Workload | None, item: AppliedWorkload) -> bool:
     """Whether a job that has come to its good end is declared as it was: whoever applies a directory of manifests once
-    more does not mean that its jobs be done twice."""
-    if before is None or not before.completed or before.trouble is not None:
-        return False
-    return before.desired == item.desired and not (item.changed or item.repaired)
+    more does not mean that its jobs be done twice. What is still to be cleaned or mended of it begins nothing."""
+    return before is not None and before.completed and before.desired == item.desired and not item.changed
 
 
 def _acts(before: Workload | None, item: AppliedWorkload) -> bool:

@@ -145,11 +145,13 @@ def _revision(header: Header, item: AppliedWorkload) -> Revision:
 
 
 def _only_labels(before: Workload, item: AppliedWorkload) -> bool:
-    """Whether nothing that runs, or tries to, is meant."""
+    """Whether nothing that runs, or tries to, is meant; nor a job that is done, whatever it has trouble with and what
+    of it is to be mended."""
+    if item.completed:
+        return True
     alive = before.run is not None and before.run.phase in LIVE and before.trouble is None
-    rests = item.desired == "stopped" or item.completed
     told = (item.relabelled or item.reordered or item.policed) and not item.changed
-    return told and before.desired == item.desired and (alive or rests)
+    return told and before.desired == item.desired and (alive or item.desired == "stopped")
 
 
 def _supersede(workload: Workload, ends_run: bool) -> int:
