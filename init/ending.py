@@ -7,8 +7,9 @@ umount2(2).
 import os
 import signal
 import time
+from collections.abc import Callable
 
-TERM_S = 5.0
+TERM_S, LOOK_S = 5.0, 0.02
 _POWER_OFF, _RESTART = 0x4321FEDC, 0x01234567
 _KERNELS_OWN = (b"/proc", b"/sys", b"/dev", b"/run")
 _MS_REMOUNT, _MS_RDONLY = 32, 1
@@ -25,7 +26,7 @@ def end_processes() -> None:
         while time.monotonic() < deadline:
             if not _reap():
                 return
-            time.sleep(0.02)
+            time.sleep(LOOK_S)
 
 
 def _reap() -> bool:
@@ -51,11 +52,31 @@ def to_unmount(mounts: bytes) -> list[bytes]:
     return found[::-1]
 
 
-def finish(order: str) -> None:
-    """Unmount and switch off; never returns on a machine."""
+def finish(order: str, hold: Callable[[], None]) -> None:
+    """Unmount and switch off; never returns on a machine. `hold` is called while the disk is waited for."""
+    in_a_child(_unmount, hold)
     import ctypes
 
-    libc = ctypes.CDLL(None, use_errno=True)
+    ctypes.CDLL(None).reboot(ctypes.c_int32(_RESTART if order == "reboot" else _POWER_OFF).value)
+
+
+def in_a_child(work: Callable[[], None], hold: Callable[[], None]) -> None:
+    """Have it done, however long that takes, and call `hold` again and again meanwhile."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    while not os.waitpid(child, os.WNOHANG)[0]:
+        hold()
+        time.sleep(LOOK_S)
+
+
+def _unmount() -> None:
+    import ctypes
+
+    libc = ctypes.CDLL(None)
     os.sync()
     with open("/proc/self/mounts", "rb") as file:
         places = to_unmount(file.read())
@@ -63,4 +84,3 @@ def finish(order: str) -> None:
         if libc.umount2(place, 0):
             libc.mount(None, place, None, _MS_REMOUNT | _MS_RDONLY, None)
     os.sync()
-    libc.reboot(ctypes.c_int32(_RESTART if order == "reboot" else _POWER_OFF).value)

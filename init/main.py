@@ -7,8 +7,8 @@
 
 A machine is ended in three steps: the daemon is told to end and closes its journal; `capsuled --halt` ends the
 workloads in their order and unmounts their volumes; then everything else is ended and unmounted (ending.py). Each step
-has a time of its own, behind which it is killed and the next one comes. What even that does not end hangs in the
-kernel, and the watchdog is petted for its sake no longer.
+has a time of its own, behind which it is killed and the next one comes. What even that does not end waits in the
+kernel: the watchdog is petted for its sake only while the disk gets on with what is to be written (flushing.py).
 """
 
 import os
@@ -17,6 +17,7 @@ import signal
 import time
 
 from init import console, ending, mounts, records
+from init.flushing import Flushing
 from init.life import Life
 from init.recorder import STDERR_BYTES, Recorder, of_this_boot
 from init.trial import Trial
@@ -75,6 +76,7 @@ class Init:
         self._trial = trial
         self._life = Life()
         self._watchdog = Watchdog()
+        self._flushing = Flushing(PET_S)
         self._poll = select.poll()
         self._child = 0
         self._started_at = 0.0
@@ -110,7 +112,13 @@ class Init:
             except Exception as error:  # PID 1 that ends is a machine that panics
                 self.say(f"a fault in PID 1 ({type(error).__name__}: {error}), which goes on")
                 time.sleep(FAULT_S)
+        self._watchdog.pet()
         return self._order
+
+    def hold(self) -> None:
+        """What is left to do when `run` has returned takes its time: no reset comes while the disk gets on."""
+        if self._flushing.falls(time.monotonic()):
+            self._watchdog.pet()
 
     def _turn(self, signals: int) -> None:
         for fd, _ in self._poll.poll(self._timeout_ms()):
@@ -154,8 +162,11 @@ class Init:
             self._kill(signal.SIGKILL)
 
     def _may_pet(self, now: float) -> bool:
-        """Whether there is hope: of a machine that is to end, while something still has its time to do so."""
-        return self._kill_at is not None if self._order else self._life.may_pet(now)
+        """Whether there is hope: of a machine that is to end, while something still has its time to do so, or the disk
+        gets on."""
+        if not self._order:
+            return self._life.may_pet(now)
+        return self._flushing.falls(now) or self._kill_at is not None
 
     def _give_up(self, why: str) -> None:
         self.say(f"the new system is given up, {GIVEN_UP[why]}: the machine goes back to the one before")
@@ -357,4 +368,4 @@ def _live(init: Init) -> None:
     order = init.run()
     ending.end_processes()
     init.say("the machine is off" if order == "poweroff" else "the machine starts anew")
-    ending.finish(order)
+    ending.finish(order, init.hold)

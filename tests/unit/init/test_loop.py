@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.init.test_flushing import meminfo
+
 ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="this machine lacks root")
@@ -18,10 +20,11 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="this machine lacks ro
 _PID_1 = """
 import os, signal, sys
 sys.path.insert(0, {root!r})
-import init.life, init.main, init.trial, init.watchdog
+import init.flushing, init.life, init.main, init.trial, init.watchdog
 init.life.SILENCE_S = 1.0
 init.main.PET_S = 0.02
 init.main.Watchdog = lambda: init.watchdog.Watchdog({place!r} + "/watchdog")
+init.main.Flushing = lambda every_s: init.flushing.Flushing(every_s, {place!r} + "/meminfo")
 {settings}
 assert os.getpid() == 1
 trial = init.trial.Trial({command_line!r})
@@ -68,6 +71,17 @@ class Standing:
         """How often the watchdog was petted until now."""
         return (self._place / "watchdog").stat().st_size
 
+    def pets_within(self, seconds: float) -> int:
+        """How often the watchdog is petted in the time to come."""
+        before = self.pets
+        time.sleep(seconds)
+        return self.pets - before
+
+    def has_unwritten(self, kib: int) -> None:
+        """What the kernel says that it has still to write."""
+        (self._place / "meminfo.new").write_text(meminfo(kib))
+        (self._place / "meminfo.new").rename(self._place / "meminfo")
+
     @property
     def log(self) -> list[str]:
         file = self._place / "log"
@@ -99,9 +113,10 @@ class Standing:
 
 @contextmanager
 def standing(place: Path, body: str, settings: str = "", command_line: str = "") -> Iterator[Standing]:
-    """PID 1, set up by `settings`, with a daemon whose life is `body`. Its watchdog is a file; `command_line` is the
-    kernel's."""
+    """PID 1, set up by `settings`, with a daemon whose life is `body`. Its watchdog is a file, and so is the kernel's
+    word on its memory; `command_line` is the kernel's."""
     (place / "watchdog").touch()
+    (place / "meminfo").write_text(meminfo(0))
     (place / "daemon.py").write_text(_DAEMON.format(body=body))
     program = place / "pid_1.py"
     daemon = str(place / "daemon.py")
@@ -276,9 +291,41 @@ def test_nobody_pets_the_watchdog_for_an_end_that_does_not_come(tmp_path: Path) 
         pid_1.until_true(lambda: pid_1.pets > 0, "it is petted")
         os.kill(pid_1.pid, signal.SIGTERM)
         pid_1.until_said("it is killed")
-        before = pid_1.pets
-        time.sleep(0.3)  # fifteen times as long as it waits between two
-        assert pid_1.pets == before
+        assert pid_1.pets_within(0.3) == 0  # fifteen times as long as it waits between two
+
+
+def test_the_watchdog_is_petted_for_an_end_that_does_not_come_while_the_disk_gets_on(tmp_path: Path) -> None:
+    body = 'os.write(3, b"watchdog\\n"); signal.signal(signal.SIGTERM, signal.SIG_IGN); note("deaf")'
+    unkillable = "init.main.DAEMON_ENDS_S = 0.1; signal.SIGKILL = 0"
+    with standing(tmp_path, body, unkillable) as pid_1:
+        pid_1.until(1, "deaf")
+        pid_1.has_unwritten(5000)
+        os.kill(pid_1.pid, signal.SIGTERM)
+        pid_1.until_said("it is killed")
+        for kib in range(2000, 0, -200):
+            before = pid_1.pets
+            pid_1.has_unwritten(kib)
+            pid_1.until_true(lambda then=before: pid_1.pets > then, "it is petted")  # type: ignore[misc]
+        pid_1.until_true(lambda: pid_1.pets_within(0.3) == 0, "nobody pets it for what stands still")
+
+
+COUNTS_PETS = """
+init.main.PET_S = 60.0
+tick = init.main.Init._tick
+def counts(self, now):
+    tick(self, now)
+    if self.ended:
+        print(os.stat({watchdog!r}).st_size, flush=True)
+init.main.Init._tick = counts
+"""
+
+
+def test_the_watchdog_is_petted_as_the_loop_ends(tmp_path: Path) -> None:
+    body = 'os.write(3, b"watchdog\\n"); note("told")'
+    with standing(tmp_path, body, COUNTS_PETS.format(watchdog=str(tmp_path / "watchdog"))) as pid_1:
+        pid_1.until(1, "told")
+        before, order = pid_1.told(signal.SIGTERM).splitlines()[-2:]
+    assert order == "poweroff" and pid_1.pets == int(before) + 1
 
 
 def test_a_daemon_that_fails_again_and_again_is_started_read_only(tmp_path: Path) -> None:
