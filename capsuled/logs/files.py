@@ -47,7 +47,8 @@ def runs_of(directory: Path, uid: int, suffixes: Collection[str] = tuple(SUFFIXE
 
 
 def size_of(directory: Path, uid: int, run: int) -> RunSize:
-    """What a run's log takes. What is not there takes nothing."""
+    """What a run's log takes. What is not there takes nothing, and what cannot be read is left out: the present run's
+    log is kept in order beside it."""
     out, err, index = (_content(path_of(directory, uid, run, one)) for one in (*SUFFIXES.values(), INDEX_SUFFIX))
     return RunSize(run, out, err, index)
 
@@ -56,6 +57,9 @@ def _content(path: Path) -> int:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
+        return 0
+    except OSError as error:
+        log.warning("%s cannot be read, and counts for nothing: %s", path, error.strerror)
         return 0
     try:
         return os.fstat(fd).st_size - front_of(fd)

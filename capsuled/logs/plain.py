@@ -36,7 +36,8 @@ class PlainLog:
         self._max_bytes = max_bytes
         self._tell = tell
         self._group = group
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        # It is looked at, and others write: what is there can be had of a disk that takes nothing any more, too.
+        self._fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = 0
         self._cutting = False
         self._followers: set[asyncio.Event] = set()
@@ -98,12 +99,12 @@ class PlainReader:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._at = tail_offset(self._fd, os.fstat(self._fd).st_size, tail_lines) if tail_lines > 0 else 0
 
-    def pieces(self) -> Iterator[bytes]:
-        """What there is now behind the last piece."""
+    def pieces(self, most_bytes: int = READ_BYTES) -> Iterator[bytes]:
+        """What there is now behind the last piece, in such of `most_bytes`."""
         fd = self._fd
         self._at = min(self._at, os.fstat(fd).st_size)  # emptied, on a file system without holes
         while True:
-            data = os.pread(fd, READ_BYTES, self._at)
+            data = os.pread(fd, most_bytes, self._at)
             if (front := front_of(fd)) > self._at:
                 self._at = line_behind(fd, front)
             elif data:

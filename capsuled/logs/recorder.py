@@ -83,7 +83,8 @@ class Recorder:
     def open(self) -> None:
         """Take up what runs: what it wrote while no daemon was there is late."""
         for name in sorted(self._engine.machine.workloads):
-            self._update(name, fresh=False)
+            with _told(name):
+                self._update(name, fresh=False)
         self._engine.on_change(self.wake)
 
     def close(self) -> None:
@@ -95,10 +96,8 @@ class Recorder:
     def wake(self, name: str, seq: int) -> None:
         """An entry changed this workload."""
         if not self._closed:
-            try:
+            with _told(name):
                 self._update(name, fresh=True)
-            except OSError as error:  # an entry was made all the same
-                log.warning("the log of %s is not kept in order: %s", name, error)
         self._wake_followers(name)
 
     # --- following -----------------------------------------------------------------------------------------------
@@ -117,12 +116,13 @@ class Recorder:
 
     def settle(self, name: str) -> None:
         """Note at once what there is, for somebody who is about to read it."""
-        if name not in self._recorded:
-            self._update(name, fresh=False)  # in vain before, if its disk was full then
-        recorded = self._recorded.get(name)
-        if recorded is not None:
-            for stream in STREAMS:
-                recorded.files.grown(stream, self.now_ms())
+        with _told(name):
+            if name not in self._recorded:
+                self._update(name, fresh=False)  # in vain before, if its disk was full then
+            recorded = self._recorded.get(name)
+            if recorded is not None:
+                for stream in STREAMS:
+                    recorded.files.grown(stream, self.now_ms())
 
     def _wake_followers(self, name: str) -> None:
         for woken in self._followers.get(name, ()):
@@ -272,6 +272,16 @@ class Recorder:
             self._engine.record((event,), reserved=True)
         except JournalError as error:
             log.warning("%s lost output, which cannot be remembered: %s", event.name, error)
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """A disk that fails costs this workload's log its order, and nobody else anything: neither who made an entry, nor
+    the daemon its start."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("the log of %s is not kept in order: %s", name, error)
 
 
 def writes(run: Run) -> bool:

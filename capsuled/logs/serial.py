@@ -7,7 +7,6 @@ times, and are of one stream.
 import asyncio
 import codecs
 import logging
-import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from capsule.v1 import workload_pb2 as pb
+from capsuled.aside import Aside
 from capsuled.engine import Engine
 from capsuled.logs.files import SERIAL_SUFFIX, path_of, runs_of
 from capsuled.logs.growth import Growth
@@ -28,22 +28,32 @@ log = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 1 << 20
 """Of each run's console, beside what its logs may take."""
-_OBEYED = re.compile(
-    "[^\\n\\t\\x20-\\x7e\\xa0-\\u061b\\u061d-\\u200d\\u2010-\\u2027\\u202f-\\u2065\\u206a-\\U0010ffff]"
-)
+PIECE_BYTES: Final = 16 << 10
+"""So much is made fit to be shown at a time. A guest can have each byte of it spelt out, which takes some milliseconds,
+in which Python does nothing else."""
+_OBEYED: Final = (
+    *range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)
+)  # fmt: skip
 """What moves a cursor, changes a colour, or turns the direction of writing."""
+_SHOWN: Final = {
+    **{code: f"\\x{code:02x}" for code in _OBEYED},
+    **{0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)},  # what is no UTF-8, as it was decoded
+    ord("\n"): "\n",
+    ord("\t"): "\t",
+    ord("\r"): None,
+}
 
 
 class Console:
     """A guest's bytes as text that can be shown; what one piece breaks off, the next completes."""
 
     def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        # Of all that says which bytes were none, this alone costs nothing: a guest chooses what it writes.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
 
     def seemly(self, data: bytes) -> bytes:
         """The piece: lines end by newlines, and what a terminal would obey is spelt out."""
-        text = self._decoder.decode(data).replace("\r\n", "\n").replace("\r", "")
-        return _OBEYED.sub(lambda found: f"\\x{ord(found[0]):02x}", text).encode()
+        return self._decoder.decode(data).translate(_SHOWN).encode()
 
 
 class Serials:
@@ -57,11 +67,12 @@ class Serials:
         self._kept: dict[str, tuple[int, int, PlainLog]] = {}
         self._followers: dict[str, set[asyncio.Event]] = {}
         self._closed = False
+        self._aside = Aside()
 
     def open(self) -> None:
         """Hold those of what runs to their bound."""
         for name in sorted(self._engine.machine.workloads):
-            self._update(name)
+            self._keep(name)
         self._engine.on_change(self._wake)
 
     def close(self) -> None:
@@ -73,11 +84,14 @@ class Serials:
 
     def _wake(self, name: str, seq: int) -> None:
         if not self._closed:
-            try:
-                self._update(name)
-            except OSError as error:  # an entry was made all the same
-                log.warning("the console of %s is not kept in order: %s", name, error)
+            self._keep(name)
         self._wake_followers(name)
+
+    def _keep(self, name: str) -> None:
+        try:
+            self._update(name)
+        except OSError as error:  # an entry was made all the same, and the daemon has begun
+            log.warning("the console of %s is not kept in order: %s", name, error)
 
     def _update(self, name: str) -> None:
         workload = self._engine.machine.workloads.get(name)
@@ -144,8 +158,10 @@ class Serials:
                 over = not follows or not self._goes_on(workload) or newest_run(now) > run
                 if reader is None and path.exists():
                     reader = PlainReader(path, tail_lines)
-                for data in reader.pieces() if reader is not None else ():
-                    yield pb.WorkloadLogChunk(data=console.seemly(data), run=run)
+                if reader is not None:
+                    shown = map(console.seemly, reader.pieces(PIECE_BYTES))
+                    while (data := await self._aside.to_its_end(partial(next, shown, None))) is not None:
+                        yield pb.WorkloadLogChunk(data=data, run=run)
                 if over:
                     return
                 await woken.wait()

@@ -11,6 +11,7 @@ from typing import Unpack
 import pytest
 
 from capsule.v1 import workload_pb2 as pb
+from capsuled.logs import recorder
 from capsuled.logs.cutting import remove
 from capsuled.logs.files import INDEX_SUFFIX, path_of
 from capsuled.logs.growth import BURST, PAUSE_S, Growth
@@ -135,14 +136,17 @@ def test_a_followed_log_goes_on_over_runs_and_ends_with_the_workload(tmp_path: P
     run(main)
 
 
-def test_a_log_that_cannot_be_taken_up_leaves_none_of_its_files_open(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_taken_up_leaves_none_of_its_files_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoiled(directory: Path, uid: int) -> list[int]:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(directory))
+
     async def main() -> None:
         async with house(tmp_path) as (made, _):
             made.starts("web")
             made.ends("web")
-            earlier = path_of(tmp_path / "web", made.story["web"].uid, 1, ".out")
-            earlier.unlink()
-            earlier.symlink_to(earlier)  # a damaged disk, which says no when it is read
+            monkeypatch.setattr(recorder, "runs_of", spoiled)
             made.starts("web")
             opened = [one.resolve() for one in Path("/proc/self/fd").iterdir()]
             assert not [path for path in opened if path.is_relative_to(tmp_path / "web")]

@@ -1,19 +1,22 @@
 """The consoles of microVMs: followed over runs, held to their bound, and shown without what a terminal would obey."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from capsule.v1 import workload_pb2 as pb
+from capsuled.aside import THREADS
 from capsuled.logs.cutting import remove
 from capsuled.logs.files import SERIAL_SUFFIX, path_of
 from capsuled.logs.growth import Growth
 from capsuled.logs.holes import front_of
-from capsuled.logs.serial import MAX_BYTES, Console, Serials
+from capsuled.logs.serial import MAX_BYTES, PIECE_BYTES, Console, Serials
 from capsuled.rpc import Refused
 from journal.specs import MicroVM
 from tests.support.until import until
@@ -89,6 +92,48 @@ def test_a_console_keeps_its_bound(tmp_path: Path) -> None:
             remove(tmp_path / "vm", made.story["vm"].uid, 1)
             assert not path.exists()
 
+    run(main)
+
+
+def test_a_console_that_is_nothing_but_what_is_spelt_out_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_fit: list[tuple[int, int]] = []
+    seemly = Console.seemly
+
+    def watched(console: Console, data: bytes) -> bytes:
+        made_fit.append((threading.get_ident(), len(data)))
+        return seemly(console, data)
+
+    async def main() -> None:
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        async def read() -> None:
+            length, request = 0, pb.WorkloadLogsRequest(name="vm", source=pb.LOG_SOURCE_SERIAL)
+            heard: list[int] = []
+            async for chunk in serials.stream(made.story["vm"], request):
+                length += len(chunk.data)
+                heard.append(turns)
+            assert length == 4 * MAX_BYTES
+            assert all(before < after for before, after in pairwise(heard)), "others have a turn between any two pieces"
+
+        async with house(tmp_path) as (made, serials):
+            boots(made)
+            made.writes("vm", b"\x1b" * MAX_BYTES, SERIAL_SUFFIX)
+            ticking = asyncio.create_task(others())
+            await asyncio.gather(*(read() for _ in range(4)))
+            ticking.cancel()
+        assert len(made_fit) >= 4 * MAX_BYTES // PIECE_BYTES and max(size for _, size in made_fit) <= PIECE_BYTES
+        threads = {thread for thread, _ in made_fit}
+        assert threading.get_ident() not in threads and len(threads) <= THREADS, "few take turns beside the loop"
+
+    monkeypatch.setattr(Console, "seemly", watched)
     run(main)
 
 
