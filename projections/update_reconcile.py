@@ -106,10 +106,12 @@ _ARMED = frozenset({UpdatePhase.ARMING, UpdatePhase.ARMED})
 def _on_trial(
     update: Update | None, booted: Booted, loader: Variables, release: str, kernel: str, first: bool, here: bool
 ) -> Reconciled:
-    # A boot loader whose own write was lost with the power takes its one-shot again: that trial is over.
+    # A boot loader whose own write was lost with the power takes its one-shot again: that trial is over. One whose
+    # writes never reach the disk would take it for ever.
+    take_back = bool(loader.next_slot)
     if update is None or not (update.phase in _ARMED if first else here and update.phase in ON_TRIAL):
         started = BootStarted(booted.slot, booted.default_slot, release, kernel, tentative=True, uid=booted.update)
-        return Reconciled((started,) if first else (), trial=True, stray=True)
+        return Reconciled((started,) if first else (), take_back=take_back, trial=True, stray=True)
     facts: tuple[Event, ...] = ()
     if first:
         if update.phase is UpdatePhase.ARMING:
@@ -125,7 +127,7 @@ def _on_trial(
             tried=loader.tried,
         )
         facts = (*facts, started)
-    return Reconciled(facts, loader=_said(update, loader), trial=True)
+    return Reconciled(facts, loader=_said(update, loader), take_back=take_back, trial=True)
 
 
 def _by_itself(

@@ -19,8 +19,8 @@ class NothingLoads(Exception):
 
 class SlotDisk:
     """What outlives a power cut: the variables and what stands in each slot. `fails` is what the disk refuses now:
-    `variables` or `slot`; `firmware_writes` says whether the boot loader itself can write them, and `loads` whether
-    what stands in a slot can be loaded."""
+    `variables` or `slot`; `firmware_writes` says whether the boot loader itself can write them, `firmware_lies` that
+    it is told so, and nothing is written; `loads` says whether what stands in a slot can be loaded."""
 
     def __init__(self, room: Room = Room(1 << 20, 1 << 20)) -> None:
         self.state = LoaderState()
@@ -28,6 +28,7 @@ class SlotDisk:
         self.room = room
         self.fails = ""
         self.firmware_writes = True
+        self.firmware_lies = False
         self.loads: Callable[[Slot], bool] = lambda slot: True
 
     def boot(self) -> tuple[Slot, Slot, int, int]:
@@ -36,16 +37,21 @@ class SlotDisk:
         state = self.state
         if state.next_slot is not None and self.firmware_writes:
             slot = state.next_slot
-            self.state = state = replace(state, next_slot=None, tried=state.update, refused=0)
+            state = self._noted(replace(state, next_slot=None, tried=state.update, refused=0))
             if self.loads(slot):
                 if slot != state.default_slot:
                     return slot, state.default_slot, state.update, state.window_s
                 return slot, state.default_slot, 0, 0
-            self.state = state = replace(state, refused=state.update)
+            state = self._noted(replace(state, refused=state.update))
         for slot in (state.default_slot, other(state.default_slot)):
             if self.loads(slot):
                 return slot, state.default_slot, 0, 0
         raise NothingLoads
+
+    def _noted(self, state: LoaderState) -> LoaderState:
+        if not self.firmware_lies:
+            self.state = state
+        return state
 
 
 class TwinLoader:

@@ -48,7 +48,10 @@ def told(seed: int) -> Box:
 async def _lived(seed: int) -> Box:
     chance, firmware = Random(seed), Random(f"the firmware of {seed}")
     loader, arming = Random(f"the loader of {seed}"), Random(f"the arming of {seed}")
-    box = Box()
+    lies = Random(f"the lies of {seed}").random() < 0.2
+    # What ends before anybody can take the one-shot back is booted for ever there.
+    pushed = [one for one in (*BEHAVIOURS, NEWER) if one != "panics" or not lies]
+    box = Box(lies=lies)
     if chance.random() < 0.4:
         for life in FREEZING:
             await box.boot(life)
@@ -66,7 +69,7 @@ async def _lived(seed: int) -> Box:
         goes_back = chance.random() < 0.3
         await box.boot(
             Life(
-                push="" if goes_back else chance.choice((*BEHAVIOURS, NEWER)),
+                push="" if goes_back else chance.choice(pushed),
                 goes_back=goes_back,
                 freezes=chance.random() < 0.7,
                 with_data=chance.random() < 0.3,

@@ -157,15 +157,16 @@ class Box:
     """The machine. `cut_at`: the power goes at that step of its whole life; `steps` counts them. `strange_at`: the
     entry that its first system cannot read; 0: none. `data` is what its volume has, which each boot writes, and `found`
     what each boot found there. `closed` are the boots whose journal took nothing; `settled` the systems that ran without being on
-    trial, and `ill` the updates whose trial was of one that is."""
+    trial, and `ill` the updates whose trial was of one that is. `lies`: what its firmware says to have written never is."""
 
-    def __init__(self, cut_at: int = 0) -> None:
+    def __init__(self, cut_at: int = 0, lies: bool = False) -> None:
         self.side_log = CutSideLog(self)
         self.data = "empty"
         self.snapshots: dict[int, str] = {}
         self.found: list[str] = []
         self.strange_at = 0
         self.disk = SlotDisk(Room(1 << 16, 1 << 16))
+        self.disk.firmware_lies = lies
         self.disk.content = {("slot_a", "boot.img"): b"boot", ("slot_a", "root.img"): FIRST}
         self.whole: set[bytes] = {FIRST}
         self.settled = {FIRST.decode()}

@@ -141,6 +141,13 @@ def test_a_trial_that_the_journal_does_not_know_is_none() -> None:
     assert told(story, Booted("slot_b", "slot_a", uid(story), 600)).stray
 
 
+def test_a_one_shot_that_is_on_trial_and_would_be_booted_again_is_taken_back() -> None:
+    for story in (armed(), on_trial(), staged()):
+        booted = Booted("slot_b", "slot_a", uid(story), 600)
+        assert told(story, booted, next_slot="slot_b", update=uid(story)).take_back
+        assert not told(story, booted, tried=uid(story)).take_back
+
+
 def test_a_daemon_that_is_started_again_in_a_trial_goes_on_with_it() -> None:
     for story in (on_trial(), confirming(), returning()):
         found = told(story, Booted("slot_b", "slot_a", uid(story), 600), boot="boot-2", tried=uid(story))

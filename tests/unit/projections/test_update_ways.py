@@ -161,6 +161,7 @@ def test_there_is_a_way_to_the_next_update_from_wherever_a_start_finds_the_machi
         assert all(one.slot == booted.slot == default for one in found.events if isinstance(one, UpdateConfirmed)), (
             where
         )
+        assert not trial or found.take_back is bool(loader.next_slot), where
         assert (found.back is not None and found.back.slot == booted.slot) is bool(found.runs), where
         assert not found.runs or default != booted.slot, where
         if found.stray:
