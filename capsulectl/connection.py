@@ -15,7 +15,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 
-from capsulectl.contexts import DEFAULT_SOCKET, target
+from capsulectl.contexts import DEFAULT_SOCKET, Target, target
 from capsulectl.errors import FAILED, INTERRUPTED, TIMED_OUT, USAGE, Failure, NotLetIn
 from capsulectl.heads import Heads, Question, Seen, Told, kept_at_ns, told_in
 from journal.release import RELEASE
@@ -46,10 +46,14 @@ _OPTIONS: list[tuple[str, Any]] = [
 
 
 class Connection:
-    """One channel. Stubs are imported by name, each only when it is asked for."""
+    """One channel. Stubs are imported by name, each only when it is asked for.
 
-    def __init__(self, capsule: str = "") -> None:
-        self.target = target(capsule)
+    `capsule` is as the operator named it, or another connection's `target`: which context is the current one may change
+    while a command waits, and the machine that it is about does not.
+    """
+
+    def __init__(self, capsule: str | Target = "") -> None:
+        self.target = capsule if isinstance(capsule, Target) else target(capsule)
         self.address = self.target.address
         if self.target.secure:
             from capsulectl.secure import secure_channel

@@ -95,9 +95,8 @@ class Debugging:
 
         wish, quiet = self._wish, self._common.quiet
         tty = terminal.is_terminal(0) and terminal.is_terminal(1)
-        line = ExecLine(
-            name, wish.command or SHELL, interactive=True, tty=tty, capsule=self._common.capsule, quiet=quiet
-        )
+        target = self._connection.target
+        line = ExecLine(name, wish.command or SHELL, interactive=True, tty=tty, capsule=target, quiet=quiet)
         return Session(line).run()
 
     # --- its end -------------------------------------------------------------------------------------------------

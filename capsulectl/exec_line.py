@@ -1,11 +1,14 @@
 """The command line of an exec, read by hand (see plain_line.py)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from capsulectl.arguments import behind_exec, leading_globals
 from capsulectl.errors import USAGE, Failure
 from capsulectl.plain_line import options
+
+if TYPE_CHECKING:
+    from capsulectl.contexts import Target
 
 VALUES = {"-e": "env", "--env": "env", "-u": "user", "--user": "user", "-w": "workdir", "--workdir": "workdir",
           "--capsule": "capsule"}  # fmt: skip
@@ -14,7 +17,7 @@ FLAGS = {"-i": "interactive", "--interactive": "interactive", "-t": "tty", "--tt
 
 
 class ExecLine(NamedTuple):
-    """What was asked for. `env` is of NAME=VALUE."""
+    """What was asked for. `env` is of NAME=VALUE; `capsule` as it was named, or the machine that is known already."""
 
     name: str
     command: tuple[str, ...]
@@ -23,7 +26,7 @@ class ExecLine(NamedTuple):
     env: tuple[str, ...] = ()
     user: str = ""
     workdir: str = ""
-    capsule: str = ""
+    capsule: "str | Target" = ""
     quiet: bool = False
 
     def variables(self) -> dict[str, str]:

@@ -261,11 +261,12 @@ def _question(disk: str, status: Any, reinstall: bool) -> str:
 
 
 def _wait(name: str, disk: str, timeout_s: float, quiet: bool) -> None:
+    from capsulectl.contexts import target
     from capsulectl.power import until_back
 
     say("the machine starts anew; take out the removable disk", quiet)
     try:
-        after = until_back(name, "", timeout_s)
+        after = until_back(target(name), "", timeout_s)
     except Failure as error:
         raise Failure(
             f"{disk} is installed, and the context {name} made, but the machine did not come up from it within "

@@ -195,19 +195,27 @@ def export(
     if values is not None and target is not None and os.path.realpath(values) == os.path.realpath(target):
         raise Failure(f"{secrets} is where the journal is written: name another file for the sealed values", USAGE)
     passphrase = "" if values is None else _passphrase(passphrase_file)
-    taken = _proven_here(Path(dir)) if dir else None
+    where = "standard output" if target is None else file
+    if dir:
+        taken = _proven_here(Path(dir))
+        _write(target, _exported_here(taken), where, common.quiet)
+        if taken.lost:
+            raise Failure(
+                f"{where} holds entries {taken.first} to {taken.last}, which are proven, and not the rest: {taken.lost}"
+            )
+        return
+    connection = Connection(common.capsule)
+    _write(target, exported_there(connection), where, common.quiet)
+    if values is not None:
+        _export_secrets(connection, values, passphrase, common.quiet)
+
+
+def _write(target: Path | None, blocks: Iterator[bytes], where: str, quiet: bool) -> None:
     sent = 0
     with written(target) as out:
-        for block in exported_there(common) if taken is None else _exported_here(taken):
+        for block in blocks:
             sent += out.write(block)
-    where = "standard output" if target is None else file
-    say(f"{where}: {bytes_text(sent)}", common.quiet)
-    if values is not None:
-        _export_secrets(values, passphrase, common)
-    if taken is not None and taken.lost:
-        raise Failure(
-            f"{where} holds entries {taken.first} to {taken.last}, which are proven, and not the rest: {taken.lost}"
-        )
+    say(f"{where}: {bytes_text(sent)}", quiet)
 
 
 def _passphrase(file: str) -> str:
@@ -216,12 +224,11 @@ def _passphrase(file: str) -> str:
     return passphrase_of(file, twice=True)
 
 
-def _export_secrets(target: Path, passphrase: str, common: Common) -> None:
+def _export_secrets(connection: Connection, target: Path, passphrase: str, quiet: bool) -> None:
     """After the archive: what it names is still there then, or gone for good."""
     from capsule.v1 import history_pb2, move_pb2
     from capsulectl.sealed_file import Sealed, sealed
 
-    connection = Connection(common.capsule)
     journal_id = connection.read(connection.history.Stats, history_pb2.StatsRequest()).journal_id
     naming_key, values, broken = b"", [], 0
     for message in connection.stream(connection.move.Secrets, move_pb2.MoveSecretsRequest(), timeout=EXPORT_S):
@@ -230,7 +237,7 @@ def _export_secrets(target: Path, passphrase: str, common: Common) -> None:
         broken += message.broken
     with new_file(target, 0o600) as out:
         out.write(sealed(Sealed(journal_id, naming_key, tuple(values)), passphrase))
-    say(f"{target}: {len(values)} values, under the passphrase", common.quiet)
+    say(f"{target}: {len(values)} values, under the passphrase", quiet)
     if broken:
         raise Failure(f"{broken} more values are named and cannot be opened here: {target} lacks them")
 
@@ -244,11 +251,10 @@ class _Taken(NamedTuple):
     lost: str
 
 
-def exported_there(common: Common) -> Iterator[bytes]:
+def exported_there(connection: Connection) -> Iterator[bytes]:
     """The machine's archive, in blocks."""
     from capsule.v1 import history_pb2
 
-    connection = Connection(common.capsule)
     for chunk in connection.stream(connection.history.Export, history_pb2.ExportRequest(), timeout=EXPORT_S):
         yield chunk.data
 

@@ -53,9 +53,10 @@ def postmortem(
     try:
         with Path(file).open("rb") if file else TemporaryFile() as source:
             if not file:
+                from capsulectl.connection import Connection
                 from capsulectl.journal import exported_there
 
-                source.writelines(exported_there(common))
+                source.writelines(exported_there(Connection(common.capsule)))
                 source.seek(0)
             report = archived_report(source, update)
     except OSError as error:

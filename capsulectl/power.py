@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from capsule.v1 import capsule_pb2 as pb
 from capsule.v1 import power_pb2
 from capsulectl.connection import Connection
+from capsulectl.contexts import Target
 from capsulectl.errors import TIMED_OUT, Failure
 from capsulectl.options import COMMON, Common, Timeout, UntilUp, Yes
 from capsulectl.prompt import confirm
@@ -30,7 +31,7 @@ def reboot(*, yes: Yes = False, wait: UntilUp = True, timeout: Timeout = 300.0, 
     answer = connection.call(connection.capsule.RebootNode, pb.RebootNodeRequest())
     say(answer.message or "the machine is started anew", common.quiet)
     if wait:
-        after = until_back(common.capsule, before.boot_id, timeout)
+        after = until_back(connection.target, before.boot_id, timeout)
         ready = (
             f": its API answered {after.boot_ready_ms / 1000:.1f} s after the kernel began"
             if after.boot_ready_ms
@@ -63,7 +64,7 @@ def _running(info: pb.GetInfoResponse) -> str:
     return f"{number} workload{'' if number == 1 else 's'} run{'s' if number == 1 else ''} on it"
 
 
-def until_back(target: str, boot_id: str, timeout_s: float) -> Any:
+def until_back(target: Target, boot_id: str, timeout_s: float) -> Any:
     """The machine's word once it has booted, under another boot id. Raises Failure when it takes too long."""
 
     def booted(connection: Connection) -> Any:
@@ -76,7 +77,7 @@ def until_back(target: str, boot_id: str, timeout_s: float) -> Any:
     return after
 
 
-def until_answered(target: str, timeout_s: float, ask: Callable[[Connection], T | None]) -> T | None:
+def until_answered(target: Target, timeout_s: float, ask: Callable[[Connection], T | None]) -> T | None:
     """What `ask` finds, once that is something; None when it takes too long. A failure is a machine on its way."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

@@ -88,7 +88,7 @@ def _brought_here(common: Common) -> Iterator["Archive"]:
     with ExitStack() as stack:
         try:
             source = stack.enter_context(TemporaryFile())
-            source.writelines(exported_there(common))
+            source.writelines(exported_there(Connection(common.capsule)))
             source.seek(0)
         except OSError as error:
             raise Failure(f"the machine's archive cannot be kept here: {error.strerror}") from error

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from capsulectl.admitted import Admitted, admitted
 from capsulectl.connection import Connection
+from capsulectl.contexts import Target
 from capsulectl.errors import TIMED_OUT, USAGE, Failure, NotLetIn
 from capsulectl.heads import Seen, keep
 from capsulectl.inventory import Lack, Remembered, lacks, needed_images, remembered
@@ -70,7 +71,7 @@ def restore(
         say(f"{file} lacks what it does not tell of: {'; '.join(past.unsaid)}", common.quiet)
     confirm(f"Let {_machine(connection)} take it over?", yes)
     answer = _send(connection, Path(file), sealed, common)
-    _wait(common, connection.target.machine, answer, timeout)
+    _wait(connection.target, answer, timeout)
     _tell(past, answer, missing, admits, output, common)
 
 
@@ -159,10 +160,10 @@ def _values(sealed: Sealed | None) -> Iterator[Any]:
     yield pb.RestoreRequest(sealed=message)
 
 
-def _wait(common: Common, machine: str, answer: Any, timeout: float) -> None:
+def _wait(target: Target, answer: Any, timeout: float) -> None:
     """Until the daemon's next life has taken it over."""
     deadline = time.monotonic() + timeout
-    while (stats := _taken_over(common, answer)) is None:
+    while (stats := _taken_over(target, answer)) is None:
         if time.monotonic() > deadline:
             raise Failure(
                 "the archive has arrived, and the machine has not begun anew with it yet: look at "
@@ -170,7 +171,7 @@ def _wait(common: Common, machine: str, answer: Any, timeout: float) -> None:
                 TIMED_OUT,
             )
         time.sleep(LOOK_S)
-    keep(machine, Seen(answer.journal_id, answer.head_seq, answer.head_hash))
+    keep(target.machine, Seen(answer.journal_id, answer.head_seq, answer.head_hash))
     if stats.desired_hash != answer.desired_hash:
         raise Failure(
             f"what is wanted here has the hash {stats.desired_hash} and was to have {answer.desired_hash}: somebody "
@@ -178,12 +179,12 @@ def _wait(common: Common, machine: str, answer: Any, timeout: float) -> None:
         )
 
 
-def _taken_over(common: Common, answer: Any) -> Any:
+def _taken_over(target: Target, answer: Any) -> Any:
     """What the machine says of its journal once that is the archive's; None while it is just beginning anew."""
     from capsule.v1 import history_pb2
 
     try:
-        with closing(Connection(common.capsule)) as connection:
+        with closing(Connection(target)) as connection:
             connection.heads.rest()
             stats = connection.read(connection.history.Stats, history_pb2.StatsRequest())
     except NotLetIn as refusal:

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from capsule.v1 import capsule_pb2
 from capsule.v1 import update_pb2 as pb
 from capsulectl.connection import Connection
+from capsulectl.contexts import Target
 from capsulectl.errors import FAILED, TIMED_OUT, Failure
 from capsulectl.moments import At, as_of
 from capsulectl.options import COMMON, Common, DryRun, Output, Timeout, UntilUp, Yes
@@ -165,7 +166,7 @@ def rollback(
         say(after, common.quiet)
     print(answer.update.uid, flush=True)  # before the waiting, also where it is no terminal
     if after and wait:
-        _followed(common, answer.update, boot, timeout)
+        _followed(connection.target, answer.update, boot, timeout, common.quiet)
 
 
 def _after(update: pb.OSUpdate) -> str:
@@ -175,15 +176,15 @@ def _after(update: pb.OSUpdate) -> str:
     return f"once the machine is up again, {HOW_TO_KEEP}" if update.phase in TRIED else ""
 
 
-def _followed(common: Common, update: pb.OSUpdate, boot: str, timeout_s: float) -> None:
+def _followed(target: Target, update: pb.OSUpdate, boot: str, timeout_s: float, quiet: bool) -> None:
     """Say which system runs once the machine is up again. Raises Failure when it is not the one before."""
     from capsulectl.update_push import answering, until_booted
 
     if update.phase in TRIED:
         tried = capsule_pb2.UpdateOSResponse(uid=update.uid, next_slot=update.slot)
-        status = answering(common, tried, boot, timeout_s)
+        status = answering(target, tried, boot, timeout_s)
     else:
-        status = until_booted(common.capsule, boot, timeout_s)
+        status = until_booted(target, boot, timeout_s)
         if status is None:
             waited = f"nobody answers after {seconds_text(timeout_s)} (--timeout waits longer)"
             raise Failure(f"{waited}. {_after(update)}", TIMED_OUT)
@@ -191,9 +192,9 @@ def _followed(common: Common, update: pb.OSUpdate, boot: str, timeout_s: float) 
     if update.phase not in TRIED and status.active_slot == update.slot:
         raise Failure(f"update {update.uid} did not go back: {runs} still", FAILED)
     left = f"; it goes back in {duration(status.seconds_left)} unless confirmed" if status.tentative else ""
-    say(f"{runs}{left}", common.quiet)
+    say(f"{runs}{left}", quiet)
     if status.tentative:
-        say(HOW_TO_KEEP, common.quiet)
+        say(HOW_TO_KEEP, quiet)
 
 
 def history(*, output: Output = "table", at: At = "", common: Common = COMMON) -> None:

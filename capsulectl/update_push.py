@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from capsule.v1 import capsule_pb2 as pb
 from capsule.v1 import update_pb2
 from capsulectl.connection import Connection
+from capsulectl.contexts import Target
 from capsulectl.errors import FAILED, TIMED_OUT, USAGE, Failure
 from capsulectl.files import file_to_send
 from capsulectl.names import volume_names
@@ -117,7 +118,7 @@ def push(
     if stay:
         say("the next reboot boots it, once: `capsulectl capsule reboot`", common.quiet)
     elif wait:
-        _followed(common, answer, boot, timeout, auto_confirm)
+        _followed(connection.target, answer, boot, timeout, auto_confirm, common.quiet)
 
 
 def _messages(bundle: Path, metadata: pb.UpdateOSMetadata, size: int, show: Show) -> Iterator[pb.UpdateOSRequest]:
@@ -130,20 +131,22 @@ def _messages(bundle: Path, metadata: pb.UpdateOSMetadata, size: int, show: Show
             show(bundle.name, done, size, "reading it back" if done == size else "writing")
 
 
-def _followed(common: Common, answer: Any, boot: str, timeout_s: float, auto_confirm_s: float | None) -> None:
-    say("the machine starts anew", common.quiet)
-    status = answering(common, answer, boot, timeout_s, auto_confirm_s is not None)
-    say(f"{answer.next_slot} answers; it goes back in {duration(status.seconds_left)} unless confirmed", common.quiet)
+def _followed(
+    target: Target, answer: Any, boot: str, timeout_s: float, auto_confirm_s: float | None, quiet: bool
+) -> None:
+    say("the machine starts anew", quiet)
+    status = answering(target, answer, boot, timeout_s, auto_confirm_s is not None)
+    say(f"{answer.next_slot} answers; it goes back in {duration(status.seconds_left)} unless confirmed", quiet)
     if auto_confirm_s is not None:
-        if _watch(common, answer, auto_confirm_s):
-            connection = Connection(common.capsule)
+        if _watch(target, answer, auto_confirm_s):
+            connection = Connection(target)
             connection.call(connection.capsule.UpdateConfirm, pb.UpdateConfirmRequest())
-        say(f"update {answer.uid} is confirmed: {answer.next_slot} boots from now on", common.quiet)
+        say(f"update {answer.uid} is confirmed: {answer.next_slot} boots from now on", quiet)
     elif status.current.confirm_when != "healthy":
-        say(HOW_TO_KEEP, common.quiet)
+        say(HOW_TO_KEEP, quiet)
 
 
-def until_booted(target: str, boot: str, timeout_s: float) -> Any:
+def until_booted(target: Target, boot: str, timeout_s: float) -> Any:
     """Where things stand once the machine answers from another boot; None when nobody answers."""
 
     def booted(connection: Connection) -> Any:
@@ -154,10 +157,10 @@ def until_booted(target: str, boot: str, timeout_s: float) -> Any:
     return until_answered(target, timeout_s, booted)
 
 
-def answering(common: Common, answer: Any, boot: str, timeout_s: float, confirms: bool = False) -> Any:
+def answering(target: Target, answer: Any, boot: str, timeout_s: float, confirms: bool = False) -> Any:
     """Where things stand once the machine answers from another boot. Raises Failure when it is back in the old system,
     with the reason, and when nobody answers. `confirms`: it was to be confirmed by this command."""
-    status = until_booted(common.capsule, boot, timeout_s)
+    status = until_booted(target, boot, timeout_s)
     if status is None:
         raise Failure(_silent(timeout_s, confirms), TIMED_OUT)
     if _is_over(answer, status):
@@ -175,9 +178,12 @@ def _silent(timeout_s: float, confirms: bool) -> str:
 
 
 def _is_over(answer: Any, status: Any) -> bool:
-    """Its trial, and nobody has confirmed it. Its slot may run all the same, in place of one that cannot be loaded."""
+    """Its trial, and nobody has confirmed it. Its slot may run all the same, in place of one that cannot be loaded, or
+    with an update that came after it."""
+    other = status.HasField("current") and status.current.uid != answer.uid
     confirmed = status.HasField("last") and (status.last.uid, status.last.phase) == (answer.uid, "confirmed")
-    return bool(status.active_slot != answer.next_slot or not (status.tentative or confirmed))
+    tried = status.tentative and not other
+    return bool(status.active_slot != answer.next_slot or not (tried or confirmed))
 
 
 def _went_back(answer: Any, status: Any) -> str:
@@ -188,13 +194,13 @@ def _went_back(answer: Any, status: Any) -> str:
     return f"update {uid} {became}{said}. `capsulectl postmortem {uid}` has more"
 
 
-def _watch(common: Common, answer: Any, seconds: float) -> bool:
+def _watch(target: Target, answer: Any, seconds: float) -> bool:
     """For so long all has to be well; what is not well at first may become so. False: somebody has confirmed it."""
     well_s, began = 0.0, time.monotonic()
     heard = began
     while well_s < seconds:
         time.sleep(min(HEALTH_S, max(0.1, seconds - well_s)))
-        connection = Connection(common.capsule)
+        connection = Connection(target)
         try:
             status = connection.read(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
         except Failure:

@@ -8,11 +8,14 @@ import pytest
 
 from capsule.v1 import capsule_pb2 as pb
 from capsulectl import power
+from capsulectl.contexts import Target
 from capsulectl.options import Common
 
 
 class Machine:
     """A connection to one that says of itself what it is told to, and starts anew with each call."""
+
+    target = Target("unix:/nowhere")
 
     def __init__(self) -> None:
         self.capsule = SimpleNamespace(GetInfo=None, RebootNode=None)

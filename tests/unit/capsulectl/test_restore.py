@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from capsulectl import restore
+from capsulectl.contexts import Target
 from capsulectl.errors import Failure, NotLetIn
 from capsulectl.heads import Seen, load
-from capsulectl.options import COMMON
 
 UNKNOWN = "this key is not enrolled on this capsule"
 ANSWER = SimpleNamespace(journal_id="archive", head_seq=9, head_hash="ab", desired_hash="cd")
@@ -22,7 +22,7 @@ class Machine:
         self._said = list(said)
         self.open = self.asked = 0
 
-    def __call__(self, capsule: str) -> "Machine":
+    def __call__(self, capsule: Target) -> "Machine":
         self.open += 1
         return self
 
@@ -54,7 +54,7 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_ends_with_the_next_life_and_leaves_no_channel_open(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine("blank", Failure("the capsule does not answer"), "archive")
     monkeypatch.setattr(restore, "Connection", machine)
-    restore._wait(COMMON, "new", ANSWER, 10)
+    restore._wait(Target("new"), ANSWER, 10)
     assert (machine.asked, machine.open) == (3, 0)
     assert load("new") == Seen("archive", 9, "ab")
 
@@ -63,7 +63,7 @@ def test_whose_key_is_not_in_the_archive_is_told_so_at_once(monkeypatch: pytest.
     machine = Machine("blank", NotLetIn(UNKNOWN), *["archive"] * 9)
     monkeypatch.setattr(restore, "Connection", machine)
     with pytest.raises(Failure, match="operators in there in place of its own") as told:
-        restore._wait(COMMON, "new", ANSWER, 10)
+        restore._wait(Target("new"), ANSWER, 10)
     assert all(word in told.value.message for word in (UNKNOWN, "`capsulectl key add`", "RESET_AUTH", "another system"))
     assert (machine.asked, machine.open) == (2, 0)
 

@@ -9,6 +9,7 @@ import pytest
 from capsule.v1 import capsule_pb2, history_pb2
 from capsule.v1 import update_pb2 as pb
 from capsulectl import power, update, update_key, update_push
+from capsulectl.contexts import Target
 from capsulectl.errors import TIMED_OUT, Failure
 from capsulectl.options import Common
 from capsulectl.update import _after, _lines, _outcome, duration, health
@@ -25,6 +26,7 @@ TRIED = pb.OSUpdate(
     confirm_when="healthy",
     soak_seconds=120,
 )
+BOX = Target("unix:/nowhere", "box")
 FAILED = pb.OSUpdate(uid=30, phase="rolled-back", cause="kernel-panic", confidence="likely")
 
 
@@ -90,7 +92,7 @@ def test_a_push_that_nobody_answers_says_what_to_do(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(update_push, "until_answered", lambda *_: None)
     answer = SimpleNamespace(uid=30, next_slot="slot_b")
     with pytest.raises(Failure) as said:
-        update_push.answering(SimpleNamespace(capsule=""), answer, "boot", 120.0, confirms)  # type: ignore[arg-type]
+        update_push.answering(BOX, answer, "boot", 120.0, confirms)
     words = str(said.value)
     assert said.value.code == TIMED_OUT and words.startswith("nobody answers after 120 s")
     assert all(one in words for one in ("`capsulectl update status`", "`capsulectl update confirm`", "--timeout"))
@@ -123,7 +125,7 @@ def test_a_watch_outlives_a_question_that_is_not_answered(
     monkeypatch.setattr(update_push, "Connection", lambda capsule: Silent())
     monkeypatch.setattr(update_push, "HEALTH_S", 0.0)
     answer = SimpleNamespace(uid=30, next_slot="slot_b")
-    assert update_push._watch(SimpleNamespace(capsule=""), answer, 0.001) is confirms  # type: ignore[arg-type]
+    assert update_push._watch(BOX, answer, 0.001) is confirms
 
 
 def test_a_machine_on_its_way_is_asked_until_it_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,14 +134,14 @@ def test_a_machine_on_its_way_is_asked_until_it_says_something(monkeypatch: pyte
     said = iter((Failure("nobody is there"), None, "up"))
 
     def ask(connection: object) -> str | None:
-        assert connection == "box"
+        assert connection == BOX
         found = next(said)
         if isinstance(found, Failure):
             raise found
         return found
 
-    assert power.until_answered("box", 30.0, ask) == "up"
-    assert power.until_answered("box", 0.0, ask) is None
+    assert power.until_answered(BOX, 30.0, ask) == "up"
+    assert power.until_answered(BOX, 0.0, ask) is None
 
 
 def test_a_system_that_runs_in_place_of_another_is_not_called_confirmed() -> None:
@@ -148,12 +150,23 @@ def test_a_system_that_runs_in_place_of_another_is_not_called_confirmed() -> Non
     status = pb.UpdateStatus(active_slot="slot_b", last=last)
     assert update_push._is_over(answer, status)
     assert update_push._went_back(answer, status).startswith("update 30 is not kept, though slot_b runs: ")
+
+
+def test_the_trial_of_another_update_is_not_taken_for_its_own() -> None:
+    answer = SimpleNamespace(uid=30, next_slot="slot_b")
+    own, other = (
+        pb.UpdateStatus(active_slot="slot_b", tentative=True, current=pb.OSUpdate(uid=uid)) for uid in (30, 31)
+    )
+    assert update_push._is_over(answer, other) and not update_push._is_over(answer, own)
+    said = update_push._went_back(answer, other)
+    assert said == "update 30 is not kept, though slot_b runs. `capsulectl postmortem 30` has more"
     assert not update_push._is_over(answer, pb.UpdateStatus(active_slot="slot_b", tentative=True))
 
 
 class GoesBack:
     """A connection to a machine that starts anew with a rollback, if that is what the answer says, and runs `then`."""
 
+    target = BOX
     capsule = SimpleNamespace(GetInfo="info")
     updates = SimpleNamespace(Rollback="rollback", Status="status")
 
