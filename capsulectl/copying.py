@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from capsule.v1 import workload_pb2 as pb
+from capsulectl import standard_input
 from capsulectl.apart import apart
 from capsulectl.connection import Connection, failures, metadata
 from capsulectl.endings import in_order
@@ -167,7 +168,7 @@ def _beneath(there: Inside) -> Inside:
 def _stdin() -> Iterator[bytes]:
     if sys.stdin.isatty():
         raise Failure("standard input is a terminal: pipe a tar in, as in `tar c DIRECTORY | capsulectl cp - …`", USAGE)
-    return iter(lambda: os.read(0, PIECE_BYTES), b"")
+    return iter(lambda: standard_input.read(PIECE_BYTES), b"")
 
 
 @contextmanager

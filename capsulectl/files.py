@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
+from capsulectl import standard_input
 from capsulectl.endings import in_order
 from capsulectl.errors import USAGE, Failure
 from journal.durable import sync_directory
@@ -29,7 +30,7 @@ def file_text(path: str) -> str:
 
 def input_text() -> str:
     """The text that standard input is, to its end. Raises Failure, also where that does not come."""
-    return _text("standard input", lambda: contextlib.nullcontext(sys.stdin.buffer))
+    return _text("standard input", lambda: contextlib.nullcontext(standard_input.stream()))
 
 
 def file_bytes(path: str, most: int) -> bytes:
@@ -39,7 +40,7 @@ def file_bytes(path: str, most: int) -> bytes:
 
 def to_send(name: str) -> tuple[BinaryIO, int]:
     """An open file, or standard input for `-`, and how many bytes it has, 0 where nobody knows. Raises Failure."""
-    return (sys.stdin.buffer, 0) if name == "-" else file_to_send(name)
+    return (standard_input.stream(), 0) if name == "-" else file_to_send(name)
 
 
 def file_to_send(name: str) -> tuple[BinaryIO, int]:

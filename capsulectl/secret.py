@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from capsule.v1 import secret_pb2 as pb
+from capsulectl import standard_input
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.field_names import nearest
@@ -156,7 +157,7 @@ def _read(name: str, from_file: str) -> bytes:
         except OSError as error:
             raise Failure(f"{from_file} cannot be read: {error.strerror}", USAGE) from error
     if from_file == "-" or not sys.stdin.isatty():
-        return sys.stdin.buffer.read(VALUE_BYTES_MAX + 1)
+        return standard_input.stream().read(VALUE_BYTES_MAX + 1)
     value = unseen(f"Value of {name}: ")
     if unseen("Once more: ") != value:
         raise Failure("the two differ: nothing was changed")

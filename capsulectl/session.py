@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 
 from capsule.v1 import workload_pb2 as pb
-from capsulectl import terminal
+from capsulectl import standard_input, terminal
 from capsulectl.apart import apart
 from capsulectl.connection import Connection, failure_of, metadata, never_sent, reason_of
 from capsulectl.errors import EXEC_FAILED, NOT_EXECUTABLE, NOT_FOUND, USAGE, Failure, fault
@@ -227,7 +227,7 @@ class Session:
 
 def _read() -> bytes:
     try:
-        return os.read(0, CHUNK_BYTES)
+        return standard_input.read(CHUNK_BYTES)
     except OSError:
         return b""  # closed from the start, or a terminal that has gone
 

@@ -1,6 +1,5 @@
 """Manifests: those in the field parse unchanged, short and full forms mean the same, and what is wrong has its place."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from capsulectl.render import plain
 from capsulectl.volume import as_data as volume_as_data
 from capsuled.wire import parse_workload
 from projections.refusals import Refusal
+from tests.support.given import given
 
 FIELD = Path(__file__).parent / "field"
 
@@ -392,29 +392,23 @@ def test_a_name_is_a_workloads_and_a_volumes_without_quarrel_but_once_each(tmp_p
         load([str(tmp_path)])
 
 
-def test_standard_input_is_a_source_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", _input(b"name: a\nkind: Container\ncontainer: {image: x, nope: 1}\n"))
-    with pytest.raises(Failure, match=r"^standard input:3: container\.nope: unknown field"):
+def test_standard_input_is_a_source_like_any_other() -> None:
+    nope = pytest.raises(Failure, match=r"^standard input:3: container\.nope: unknown field")
+    with given(b"name: a\nkind: Container\ncontainer: {image: x, nope: 1}\n"), nope:
         load(["-"])
 
 
-def _input(content: bytes) -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BytesIO(content), errors="surrogateescape")
-
-
-def test_what_has_no_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_no_end_is_not_read_to_it() -> None:
     with pytest.raises(Failure, match="/dev/zero has more than 8 MiB") as caught:
         load(["/dev/zero"])
     assert caught.value.code == USAGE
-    with Path("/dev/zero").open() as zeros:
-        monkeypatch.setattr("sys.stdin", zeros)
-        with pytest.raises(Failure, match="standard input has more than 8 MiB"):
-            load(["-"])
+    with given(bytes((8 << 20) + 1)), pytest.raises(Failure, match="standard input has more than 8 MiB"):
+        load(["-"])
 
 
-def test_standard_input_that_is_no_text_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", _input(b"name: \xff"))
-    with pytest.raises(Failure, match=r"^standard input cannot be read: it is no text in UTF-8$"):
+def test_standard_input_that_is_no_text_is_not_repeated() -> None:
+    no_text = pytest.raises(Failure, match=r"^standard input cannot be read: it is no text in UTF-8$")
+    with given(b"name: \xff"), no_text:
         load(["-"])
 
 
@@ -442,15 +436,13 @@ def test_kinds_have_a_short_and_a_full_name() -> None:
     assert set(KINDS.values()) == {pb.WORKLOAD_KIND_CONTAINER, pb.WORKLOAD_KIND_MICRO_VM}
 
 
-def printed(data: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[list[pb.Workload], list[VolumeManifest]]:
+def printed(data: Any) -> tuple[list[pb.Workload], list[VolumeManifest]]:
     """What applying takes of what was printed."""
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(yaml.safe_dump(data).encode())))
-    return load(["-"])
+    with given(yaml.safe_dump(data).encode()):
+        return load(["-"])
 
 
-def test_what_is_printed_of_workloads_can_be_applied(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_printed_of_workloads_can_be_applied(capsys: pytest.CaptureFixture[str]) -> None:
     status = pb.WorkloadStatus(conditions=[pb.WorkloadCondition(type="Running")])
     web, clock = (
         pb.Workload(name=name, kind=pb.WORKLOAD_KIND_CONTAINER, status=status, uid=7, container={"image": "x"})
@@ -461,43 +453,40 @@ def test_what_is_printed_of_workloads_can_be_applied(
         {"workloads": [plain(web), plain(clock)]},
         [plain(web), plain(clock)],
     ):
-        workloads, _ = printed(data, monkeypatch)
+        workloads, _ = printed(data)
         assert [one.name for one in workloads] == ["web", "clock"]
     assert capsys.readouterr().err == ""
 
 
-def test_what_is_printed_of_volumes_can_be_applied(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_printed_of_volumes_can_be_applied(capsys: pytest.CaptureFixture[str]) -> None:
     data = volume_as_data(
         volume_pb2.Volume(name="data", size_bytes=1 << 30, uid=3, phase="ready", mounted_by=["web"], drift="report")
     )
     for told in (data, [data], {"volumes": [data]}):
-        _, volumes = printed(told, monkeypatch)
+        _, volumes = printed(told)
         assert volumes == [VolumeManifest("data", 1 << 30, pb.DRIFT_POLICY_REPORT)]
     assert capsys.readouterr().err == ""
 
 
-def test_a_list_beside_something_else_is_no_list_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_beside_something_else_is_no_list_of_ours() -> None:
     with pytest.raises(Failure, match="this is a file of Compose"):
-        printed({"services": {}, "volumes": []}, monkeypatch)
+        printed({"services": {}, "volumes": []})
     with pytest.raises(Failure, match=r"sizeBytes: must be a whole number"):
-        printed({"kind": "Volume", "name": "data", "sizeBytes": "1GiB"}, monkeypatch)
+        printed({"kind": "Volume", "name": "data", "sizeBytes": "1GiB"})
 
 
-def refusal(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-    with pytest.raises(Failure) as caught:
+def refusal(text: str) -> str:
+    with given(text.encode()), pytest.raises(Failure) as caught:
         load(["-"])
     assert caught.value.code == USAGE
     return caught.value.message
 
 
-def test_all_fields_that_nobody_knows_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_fields_that_nobody_knows_are_told_at_once() -> None:
     text = (
         "nmae: web\nkind: Container\ncontainer:\n  image: x\n  comand: [a]\n  mounts:\n  - {volumeNmae: d}\nport: 1\n"
     )
-    told = refusal(text, monkeypatch).split("\ncapsulectl: ")
+    told = refusal(text).split("\ncapsulectl: ")
     assert [one.split(": ")[:2] for one in told] == [
         ["standard input:1", "nmae"],
         ["standard input:5", "container.comand"],
@@ -514,7 +503,7 @@ def test_all_fields_that_nobody_knows_are_told_at_once(monkeypatch: pytest.Monke
         ("container: {image: x, stopGraceSeconds: soon}", "must be a whole number", "negative"),
     ],
 )
-def test_what_a_manifest_may_say_is_offered(line: str, says: str, not_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_manifest_may_say_is_offered(line: str, says: str, not_: str) -> None:
     rest = "" if line.startswith("container") else "container: {image: x}\n"
-    told = refusal(f"name: web\nkind: Container\n{rest}{line}\n", monkeypatch)
+    told = refusal(f"name: web\nkind: Container\n{rest}{line}\n")
     assert says in told and not_ not in told
