@@ -10,9 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-# A refused handshake is told as a sentence; the library's own words for it would stand in front of that.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-
 import grpc
 
 from capsulectl.contexts import DEFAULT_SOCKET, Target, target
@@ -32,7 +29,9 @@ _WORDS = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "the capsule did not answer in time",
 }
 _NOT_LET_IN = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
-_NEVER_CONNECTED = ("failed to connect", "errors resolving", "empty address list")
+_UNRESOLVED = ("errors resolving", "empty address list")
+"""What gRPC says when it found no address of that name."""
+_NEVER_CONNECTED = ("failed to connect", *_UNRESOLVED)
 """What gRPC says when nothing was sent."""
 
 
@@ -297,7 +296,7 @@ def failure_of(error: Any, address: str, changes: bool = True) -> Failure:
             from capsulectl.secure import why_unreachable
 
             try:
-                hint = why_unreachable(address)
+                hint = why_unreachable(address, resolved=not details.startswith(_UNRESOLVED))
             except Failure as changed:
                 return changed
         if not never_sent(error):

@@ -122,8 +122,9 @@ def _der(pem: bytes) -> bytes:
         return b""
 
 
-def why_unreachable(address: str) -> str:
-    """What a failed dial means: nobody is there, or somebody whose certificate is not the pinned one."""
+def why_unreachable(address: str, resolved: bool = True) -> str:
+    """What a failed dial means: nobody is there, or somebody whose certificate is not the pinned one. `resolved`: gRPC
+    found an address of that name."""
     target = _pins.get(address)
     try:
         der, goes_on = met(*endpoint(address))
@@ -134,6 +135,8 @@ def why_unreachable(address: str) -> str:
         raise Failure(_changed(target, shown))
     if not goes_on:
         return "what answers there is no capsule: is it the right port?"
+    if not resolved:
+        return "its name was not found, and is found now: ask again, or give its address in place of the name"
     return "it can be reached, but gives no answer; `capsulectl capsule logs` on the machine itself may say why"
 
 

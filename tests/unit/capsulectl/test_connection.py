@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from capsulectl import connection
+from capsulectl import connection, secure
 from capsulectl.connection import failure_of
 from capsulectl.errors import NO_TIMES, NotLetIn
 from capsulectl.handshake import sentence
@@ -90,6 +90,19 @@ def test_who_may_not_open_it_is_told_how_root_does(shut: str, tmp_path: Path, mo
 @pytest.mark.parametrize("details", ["errors resolving nosuch.invalid:50000: [field:hostname]", "empty address list"])
 def test_what_was_not_sent_changed_nothing(details: str) -> None:
     assert "broke off" not in failure_of(Broken(details), "unix:/nonexistent").message
+
+
+@pytest.mark.parametrize(
+    ("details", "says"),
+    [
+        ("errors resolving box.local:50000: [field:hostname]", "its name was not found, and is found now"),
+        ("failed to connect to all addresses", "it can be reached, but gives no answer"),
+    ],
+)
+def test_a_name_that_was_not_found_is_told_as_one(details: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secure, "met", lambda host, port: (b"a certificate", True))
+    told = failure_of(Broken(details), "box.local:50000").message
+    assert told.startswith(f"the capsule does not answer at box.local:50000: {says}")
 
 
 def test_a_capsule_that_hangs_may_do_it_yet() -> None:
