@@ -52,6 +52,8 @@ _DRIVER_STATUS = {
     "VOLUME_TOO_LARGE": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "SNAPSHOT_MISSING": grpc.StatusCode.DATA_LOSS,
     "SNAPSHOT_DAMAGED": grpc.StatusCode.DATA_LOSS,
+    "SLOT_FAILED": grpc.StatusCode.DATA_LOSS,
+    "LOADER_FAILED": grpc.StatusCode.DATA_LOSS,
     "DRIVER_LACKS": grpc.StatusCode.UNIMPLEMENTED,
     "BAD_ARCHIVE": grpc.StatusCode.INVALID_ARGUMENT,
     "ARCHIVE_CUT": grpc.StatusCode.INVALID_ARGUMENT,

@@ -15,12 +15,14 @@ from capsuled.rpc import Refused
 from capsuled.updates import level
 from capsuled.updates.kept_volumes import keep
 from capsuled.updates.switching import Switch
+from effects.errors import DriverError
 from effects.slots.bundle import BundleStream, Head
 from effects.slots.manifest import BadBundle
 from effects.slots.protocol import SlotStore, other
 from effects.slots.signing import verify
 from effects.unbroken import taken, to_its_end
 from journal.entry import SYSTEM
+from journal.errors import JournalError
 from journal.events import UpdateStaged, UpdateStagingFailed
 from projections.refusals import Refusal
 from projections.state import Update
@@ -100,9 +102,7 @@ class Receiver:
         """Before all of it was there: by this error, or because nobody pushes any more. `held`: the slot that became
         the loader's default first."""
         update, cause = begun
-        told = error.refusal if isinstance(error, Refused) else error
-        message = getattr(told, "message", "") or "the push ended before all of it had come"
-        failed = UpdateStagingFailed(update.uid, str(getattr(error, "reason", "CUT")), str(message), held)
+        failed = UpdateStagingFailed(update.uid, *_why(error), held)
         self._engine.record((failed,), cause=cause, vital=True, actor=SYSTEM)
 
     def _tell_staged(self, head: Head, update: Update, cause: int, began_ns: int) -> None:
@@ -161,6 +161,21 @@ class Receiver:
                     "BAD_HASH", f"{member.name} is not what the manifest says: it was damaged or altered on its way"
                 )
         await bundle.end()
+
+
+def _why(error: BaseException | None) -> tuple[str, str]:
+    """Why it failed, for machines and for people. `error` is none, or no Exception, where nobody pushes any more."""
+    match error:
+        case Refused(refusal=refusal):
+            return refusal.reason, refusal.message
+        case BadBundle() | DriverError():
+            return error.reason, error.message
+        case JournalError():
+            return error.reason, str(error)
+        case Exception():
+            return "INTERNAL", "something went wrong inside capsuled"
+        case _:
+            return "CUT", "the push ended before all of it had come"
 
 
 def _refusal(bad: BadBundle) -> Refusal:

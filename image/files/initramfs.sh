@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # The way from the kernel to PID 1: drivers, the slot's root partition (capsule.root=PARTUUID=...), an overlay whose
-# changes live in memory. What fails here ends in a reset, so that the boot loader can try the other slot.
+# changes live in memory. What fails here ends in a reset: a system on trial leaves the one before, and the default is
+# tried again, which is all there is against a disk that was slow, and nothing against one that is damaged.
 PATH=/bin
 B=/bin/busybox
 $B mount -t proc proc /proc
