@@ -30,6 +30,9 @@ READERS: dict[str, Callable[[bytes], Any]] = {"WorkloadService/CopyTo": copy_mes
 WRITERS: dict[str, Callable[[Any], bytes]] = {"WorkloadService/CopyFrom": copy_chunk}
 """Methods whose messages are read and written by hand, as they carry all of somebody's data."""
 
+WAITED_FOR = frozenset({"ImageService/Push", "CapsuleService/UpdateOS", "VolumeDataService/Import"})
+"""Methods whose clients bring what others wait for, too: a layer that is pulled, room in a store, a slot."""
+
 FOREIGN = "grpc."
 """Methods of gRPC's own services: what their messages may hold is not ours to say."""
 TELLS_RELEASE = "CapsuleService/GetInfo"
@@ -112,7 +115,7 @@ class Entered:
                 refuse("INVALID_ARGUMENT", "TWICE", f"the {twice} comes once, first", twice)
             return message
 
-        stream = RequestStream(requests, read)
+        stream = RequestStream(requests, read, self._terms.quiet_s if self._method in WAITED_FOR else None)
         return stream
 
     async def _unary_unary(self, raw: bytes, context: Any) -> Any:

@@ -207,7 +207,7 @@ def make_servers(house: House, doorway: Doorway, listen: Listen, limits: Limits 
     health.serve(names)
     health_pb2_grpc.add_HealthServicer_to_server(health, methods)
     add_reflection((*names, HEALTH), methods)
-    local = local_server(interceptor(LocalDoor()))
+    local = local_server(interceptor(LocalDoor()), limits)
     network = network_server(interceptor(network_door), limits) if listen.addresses else None
     about.fingerprint = house.certificate.fingerprint
     shares = Shares(limits.connections_each)

@@ -27,6 +27,9 @@ class Limits(msgspec.Struct, frozen=True):
     Whose calls last shall leave room for others, from however many connections they come: one key has `streams_each`
     streams open, and `silent_each` calls of which no message has come yet.
 
+    Where others wait for what a client sends, it says something at least every `quiet_s`: in that time 1 MiB comes over
+    any line that is one.
+
     A client that says nothing goes after `handshake_ms`, which TLS and HTTP/2's first settings share. A connection
     without a call is closed after `idle_ms`; clients open another without anybody noticing. One whose machine is gone
     holds its streams no longer than `ping_ms` and `ping_timeout_ms` together. Of callers who have proven no key,
@@ -40,6 +43,7 @@ class Limits(msgspec.Struct, frozen=True):
     calls: int = 1_024
     streams_each: int = 256
     silent_each: int = 128
+    quiet_s: float = 120.0
     handshake_ms: int = 10_000
     idle_ms: int = 15 * 60_000
     ping_ms: int = 60_000
@@ -49,8 +53,15 @@ class Limits(msgspec.Struct, frozen=True):
     known: Patience = Patience()
     unknown: Patience = Patience(all_s=30.0, all_bytes=64 << 20)
 
+    def pings(self) -> Options:
+        """For either door: a client that is there answers, also one that has nothing to say."""
+        return [
+            ("grpc.keepalive_time_ms", self.ping_ms),
+            ("grpc.keepalive_timeout_ms", self.ping_timeout_ms),
+        ]
+
     def options(self) -> Options:
-        """For gRPC's core. Of two options of one name it takes the first, in silence."""
+        """For gRPC's core, of the network. Of two options of one name it takes the first, in silence."""
         return [
             ("grpc.max_metadata_size", self.metadata_bytes),
             ("grpc.absolute_max_metadata_size", self.metadata_bytes),
@@ -58,8 +69,7 @@ class Limits(msgspec.Struct, frozen=True):
             ("grpc.max_allowed_incoming_connections", self.connections),
             ("grpc.server_handshake_timeout_ms", self.handshake_ms),
             ("grpc.max_connection_idle_ms", self.idle_ms),
-            ("grpc.keepalive_time_ms", self.ping_ms),
-            ("grpc.keepalive_timeout_ms", self.ping_timeout_ms),
+            *self.pings(),
             # Two daemons on one port would each get half of the connections.
             ("grpc.so_reuseport", 0),
         ]

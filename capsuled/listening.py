@@ -38,9 +38,9 @@ class CannotListen(OSError):
     """Raised when an address that was asked for cannot be had."""
 
 
-def local_server(door: "Door") -> grpc.aio.Server:
-    """The server of the unix socket; see `bind_socket`."""
-    return grpc.aio.server(handlers=[door], options=_BOTH)
+def local_server(door: "Door", limits: Limits) -> grpc.aio.Server:
+    """The server of the unix socket, where of the `limits` only pings are; see `bind_socket`."""
+    return grpc.aio.server(handlers=[door], options=_BOTH + limits.pings())
 
 
 def network_server(door: "Door", limits: Limits) -> grpc.aio.Server:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from capsuled.limits import Patience
+from effects.errors import SenderQuiet
 
 
 class RequestStream:
@@ -17,13 +18,23 @@ class RequestStream:
 
     gRPC loses the message of a read that is given up. Here it waits for whoever reads next, so a reader may be
     cancelled at any time.
+
+    `quiet_s`, where others wait for what this stream is about: how long its client may say nothing, from the second
+    message on. What is announced by the first may have to be made yet; once it comes, much is held for it. However
+    slow it comes, it is waited for.
     """
 
-    def __init__(self, requests: AsyncIterator[bytes], read: Callable[[bytes], Any] = bytes) -> None:
+    def __init__(
+        self,
+        requests: AsyncIterator[bytes],
+        read: Callable[[bytes], Any] = bytes,
+        quiet_s: float | None = None,
+    ) -> None:
         self._requests = requests
         self._read = read
+        self._quiet_s = quiet_s
         self._next: asyncio.Future[bytes | None] | None = None
-        self._began = False
+        self._came = 0
         self._ended = False
         self.name = ""
         """The object that the first message names, once it was read; as a call's one message has it."""
@@ -32,7 +43,14 @@ class RequestStream:
         return self
 
     async def __anext__(self) -> Any:
-        raw = await self._raw()
+        try:
+            async with asyncio.timeout(self._quiet_s if self._came > 1 else None):
+                raw = await self._raw()
+        except TimeoutError:
+            raise SenderQuiet(
+                f"nothing more came for {self._quiet_s:g} s, and others wait for what this call holds: make ready what "
+                "you send, as in a file, then call again; or send something of it at least so often"
+            ) from None
         if raw is None:
             raise StopAsyncIteration
         return self._read(raw)
@@ -44,7 +62,7 @@ class RequestStream:
             self._next = asyncio.ensure_future(anext(self._requests, None))
         raw = await asyncio.shield(self._next)
         self._next = None
-        self._began = True
+        self._came += 1
         self._ended = raw is None
         return raw
 
@@ -55,7 +73,7 @@ class RequestStream:
             async with asyncio.timeout(patience.all_s):
                 while not self._ended and left_bytes > 0:
                     pause_s = patience.chat_s if chats else patience.quiet_s
-                    async with asyncio.timeout(pause_s if self._began else patience.first_s):
+                    async with asyncio.timeout(pause_s if self._came else patience.first_s):
                         left_bytes -= len(await self._raw() or b"")
 
     async def close(self) -> None:

@@ -142,6 +142,11 @@ class Terms:
         self._live.check(actor.id, self._limits)
         return self._live.opened(actor.id, actor.role, rule)
 
+    @property
+    def quiet_s(self) -> float:
+        """How long a client says nothing where others wait for what it sends."""
+        return self._limits.quiet_s
+
     def silent(self, actor: Actor) -> Any:
         """While a call of a key says nothing. Raises Refused where too many do not."""
         return self._live.silent(actor.id, self._limits)

@@ -24,6 +24,13 @@ class RuntimeUnavailable(DriverError):
     reason = "RUNTIME_UNAVAILABLE"
 
 
+class SenderQuiet(DriverError):
+    """Raised when whoever sends something has fallen silent in the middle of it, for longer than others who want the
+    same are to wait. What came is kept where another try continues it."""
+
+    reason = "SENDER_QUIET"
+
+
 class ImageMissing(DriverError):
     """Raised when the pinned image is not in the image cache. It may be fetched."""
 

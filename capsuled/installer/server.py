@@ -43,7 +43,7 @@ async def serving(
     methods, health = Methods(), HealthService()
     install_pb2_grpc.add_InstallServiceServicer_to_server(service, methods)
     health_pb2_grpc.add_HealthServicer_to_server(health, methods)
-    network, local = network_server(Open(methods), Limits()), local_server(Open(methods))
+    network, local = network_server(Open(methods), Limits()), local_server(Open(methods), Limits())
     addresses = bind_tls(network, listen, certificate, warn)
     bind_socket(local, layout.served, layout.socket)
     await network.start()

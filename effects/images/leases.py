@@ -20,7 +20,7 @@ import msgspec
 
 from containerdapi import leases_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, Metadata, tolerated, translated
-from effects.errors import DriverError, RegistryUnreachable, RuntimeUnavailable
+from effects.errors import DriverError, RegistryUnreachable, RuntimeUnavailable, SenderQuiet
 from effects.images.idle_ledger import IdleLedger
 
 KEPT_S = 24 * 3_600
@@ -53,7 +53,7 @@ class Leases:
             yield lease
         except (asyncio.CancelledError, RuntimeUnavailable):
             raise  # to be continued
-        except RegistryUnreachable:
+        except (RegistryUnreachable, SenderQuiet):
             await self._interrupted(lease)
             raise
         except BaseException:

@@ -16,6 +16,7 @@ from effects.errors import (
     ImageUnreadable,
     RegistryUnreachable,
     RuntimeUnavailable,
+    SenderQuiet,
     WrongArchitecture,
 )
 from effects.images.naming import Naming
@@ -107,7 +108,7 @@ class TwinImages:
             yield held
         except (asyncio.CancelledError, RuntimeUnavailable):
             raise
-        except RegistryUnreachable:
+        except (RegistryUnreachable, SenderQuiet):
             self._supersede(held)
             if not any(digest in self._world.blobs or digest in self._world.parts for digest in held):
                 self._drop(held)

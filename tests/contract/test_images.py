@@ -12,6 +12,7 @@ from effects.errors import (
     ImageUnreadable,
     NoSpace,
     RuntimeUnavailable,
+    SenderQuiet,
     WrongArchitecture,
 )
 from effects.images.protocol import Announced, ImageStore
@@ -103,16 +104,18 @@ def test_an_archive_that_is_cut_or_is_none_leaves_nothing(subject: Any) -> None:
     run_suite(subject, suite)
 
 
+@pytest.mark.parametrize("falls_silent", [False, True], ids=["breaks off", "falls silent"])
 @BOTH
-def test_an_interrupted_push_is_continued_with_what_is_missing(subject: Any) -> None:
+def test_an_interrupted_push_is_continued_with_what_is_missing(subject: Any, falls_silent: bool) -> None:
     async def suite(made: Subject) -> None:
         content = made.pack(ONE)
-        reached = asyncio.Event()
+        reached, given_up = asyncio.Event(), asyncio.Event()
 
         async def broken() -> AsyncIterator[bytes]:
             yield content[:800_000]
             reached.set()
-            await asyncio.Event().wait()
+            await given_up.wait()
+            raise SenderQuiet("nothing more came")
 
         push = asyncio.ensure_future(made.store.import_archive(broken()))
         await reached.wait()
@@ -120,7 +123,7 @@ def test_an_interrupted_push_is_continued_with_what_is_missing(subject: Any) -> 
         held = {second: 0}
         while not held[second]:  # the runtime has taken what was sent
             held = await made.store.held((first, second))
-        push.cancel()
+        given_up.set() if falls_silent else push.cancel()
         await asyncio.gather(push, return_exceptions=True)
         sizes = {layer.digest: layer.size for layer in twin_image(ONE).layers}
         assert held[first] == sizes[first] and 0 < held[second] < sizes[second]
