@@ -122,10 +122,11 @@ class Entered:
         self._enter(context)
         request = None
         try:
-            request = self._read(raw)
-            self._know(request)
-            answer = await self._handler.unary_unary(request, context)
-            await self._terms.settle(self._rule, request)
+            with self._terms.asking(self._session.actor):
+                request = self._read(raw)
+                self._know(request)
+                answer = await self._handler.unary_unary(request, context)
+                await self._terms.settle(self._rule, request)
         except (asyncio.CancelledError, grpc.aio.AbortError):
             raise
         except Exception as error:

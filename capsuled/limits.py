@@ -25,7 +25,8 @@ class Limits(msgspec.Struct, frozen=True):
     `connections_each` may be from one address.
 
     Whose calls last shall leave room for others, from however many connections they come: one key has `streams_each`
-    streams open, and `silent_each` calls of which no message has come yet.
+    streams open, `silent_each` calls of which no message has come yet, and `calls_each` of one message under way: those
+    may wait for half a minute, or watch a machine for as long.
 
     Where others wait for what a client sends, it says something at least every `quiet_s`: in that time 1 MiB comes over
     any line that is one.
@@ -43,6 +44,7 @@ class Limits(msgspec.Struct, frozen=True):
     calls: int = 1_024
     streams_each: int = 256
     silent_each: int = 128
+    calls_each: int = 256
     quiet_s: float = 120.0
     handshake_ms: int = 10_000
     idle_ms: int = 15 * 60_000

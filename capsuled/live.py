@@ -1,5 +1,5 @@
 """Open streams by the key that opened them: removing a key ends them all, lowering its role what acts or is too much.
-No key has so many that others find no room.
+No key has so many, or so many calls of another kind, that others find no room.
 
 What acts ends at any lowering: what it was let in to, for example a shell in a privileged workload, may have taken more
 than its method does.
@@ -42,6 +42,7 @@ class LiveStreams:
     def __init__(self) -> None:
         self._by_key: dict[str, set[_Stream]] = {}
         self._silent = Counter[str]()
+        self._asking = Counter[str]()
 
     def check(self, kid: str, limits: Limits) -> None:
         """Raises Refused when this key has as many streams as it may have."""
@@ -56,13 +57,18 @@ class LiveStreams:
         if self._silent[kid] >= limits.silent_each:
             words = f"{limits.silent_each} calls of this key have sent no message yet: end some of them"
             refuse("RESOURCE_EXHAUSTED", "TOO_MANY_SILENT", words)
-        self._silent[kid] += 1
-        try:
+        with _counted(self._silent, kid):
             yield
-        finally:
-            self._silent[kid] -= 1
-            if not self._silent[kid]:
-                del self._silent[kid]
+
+    @contextmanager
+    def asking(self, kid: str, limits: Limits) -> Iterator[None]:
+        """Count a call of one message of this key until it is answered. Raises Refused when there are as many as there
+        may be."""
+        if self._asking[kid] >= limits.calls_each:
+            words = f"{limits.calls_each} calls of this key are under way: wait for some of them, then call again"
+            refuse("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS", words)
+        with _counted(self._asking, kid):
+            yield
 
     @contextmanager
     def opened(self, kid: str, role: str, rule: Rule) -> Iterator[_Stream]:
@@ -94,3 +100,14 @@ class LiveStreams:
     def keys(self) -> tuple[str, ...]:
         """The keys that have streams open."""
         return tuple(self._by_key)
+
+
+@contextmanager
+def _counted(of: Counter[str], kid: str) -> Iterator[None]:
+    of[kid] += 1
+    try:
+        yield
+    finally:
+        of[kid] -= 1
+        if not of[kid]:
+            del of[kid]

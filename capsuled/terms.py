@@ -147,6 +147,10 @@ class Terms:
         """How long a client says nothing where others wait for what it sends."""
         return self._limits.quiet_s
 
+    def asking(self, actor: Actor) -> Any:
+        """While a call of one message is not answered. Raises Refused where a key has too many of them."""
+        return contextlib.nullcontext() if actor in (LOCAL, ANONYMOUS) else self._live.asking(actor.id, self._limits)
+
     def silent(self, actor: Actor) -> Any:
         """While a call of a key says nothing. Raises Refused where too many do not."""
         return self._live.silent(actor.id, self._limits)

@@ -1,5 +1,6 @@
 """What the network may cost: sizes, silence, connections and their time."""
 
+import queue
 import socket
 import threading
 import time
@@ -15,6 +16,8 @@ from capsule.v1 import (
     identity_pb2_grpc,
     machine_pb2,
     machine_pb2_grpc,
+    stats_pb2,
+    stats_pb2_grpc,
 )
 from capsuled.limits import Limits, Patience
 from tests.conformance.client import Client, outcome
@@ -189,4 +192,26 @@ def test_a_keys_streams_are_bounded_over_all_its_connections_and_the_admin_is_he
         hold.set()
         for client in clients:
             client.close()
+        adopted.client.close()
+
+
+def test_a_keys_calls_that_last_are_bounded_and_the_admin_is_heard(tmp_path: Path) -> None:
+    """Each watches the machine for a while before it is answered."""
+    with standing(tmp_path / "state", limits=Limits(calls=40, calls_each=8)) as house:
+        adopted = Adopted(house)
+        reader = adopted.add(3)
+        sample = stats_pb2_grpc.StatsServiceStub(adopted.channel()).Sample
+        told: queue.Queue[Any] = queue.Queue()
+        lasting = []
+        for _ in range(30):
+            request = stats_pb2.StatsSampleRequest(window_ms=5_000)
+            lasting.append(sample.future(request, metadata=adopted.metadata(reader), timeout=60))
+            lasting[-1].add_done_callback(told.put)
+        for _ in range(22):
+            refused = told.get(timeout=30).exception()
+            assert (refused.code(), reason_of(refused)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS")
+        for _ in range(3):
+            adopted.client.signed(adopted.key, "IdentityService/WhoAmI", adopted.client.message("WhoAmIRequest"))
+        for one in lasting:
+            one.cancel()
         adopted.client.close()

@@ -15,12 +15,14 @@ from projections import drift
 from projections.state import Machine
 from tests.unit.capsuled.test_call_ids import House, caller, living
 
-FEW = Limits(streams_each=3, silent_each=2)
+FEW = Limits(streams_each=3, silent_each=2, calls_each=2)
 WATCH = rule_of("MachineService/Watch")
 
 
 def test_one_key_leaves_room_on_the_network_whatever_it_does() -> None:
-    assert Limits().streams_each + Limits().silent_each < Limits().calls // 2
+    limits = Limits()
+    assert limits.streams_each + limits.silent_each < limits.calls // 2
+    assert limits.streams_each + limits.silent_each + limits.calls_each < limits.calls * 2 // 3
     assert Limits().silent_each >= Limits().streams, "whatever one connection asks for at once"
 
 
@@ -53,6 +55,20 @@ def test_calls_that_say_nothing_are_counted_apart_until_they_do() -> None:
     with live.silent("ann", FEW), live.silent("ann", FEW):
         pass
     assert not live._silent
+
+
+def test_calls_that_are_not_answered_yet_are_counted_apart_for_each_key() -> None:
+    live = LiveStreams()
+    with live.asking("ann", FEW), live.asking("ann", FEW):
+        with pytest.raises(Refused) as caught, live.asking("ann", FEW):
+            pass
+        assert (caught.value.refusal.code, caught.value.reason) == ("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS")
+        live.check("ann", FEW)
+        with live.asking("bob", FEW), live.silent("ann", FEW):
+            pass
+    with live.asking("ann", FEW):
+        pass
+    assert not live._asking
 
 
 @living
