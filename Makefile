@@ -5,9 +5,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 SEEDS ?= 2000
-# What the daemon, its tests and its demo need from Debian.
-PACKAGES := python3-venv containerd runc busybox-static util-linux iproute2 nftables e2fsprogs xfsprogs erofs-utils squashfs-tools qemu-system-x86 lz4 docker-registry skopeo pigz \
-	podman buildah zsh fish systemd-container
+# What the daemon needs from Debian, and what makes its microVMs' disks.
+PACKAGES := python3-venv containerd runc busybox-static util-linux iproute2 nftables e2fsprogs pigz erofs-utils squashfs-tools qemu-system-x86 lz4
+# What only its tests and its benchmarks work with, on top. Some of them bring services, which run from then on.
+TESTERS := xfsprogs docker-registry skopeo podman buildah zsh fish systemd-container
 # What builds the operating system's image and boots it.
 BUILDERS := mmdebstrap squashfs-tools mtools dosfstools fdisk grub-efi-amd64-bin grub-common zstd kmod ovmf qemu-system-x86 qemu-utils
 # What looks at the page of `capsulectl ui`: its tests, its pictures, its figure.
@@ -40,12 +41,12 @@ uninstall: venv ## end it and take it away; PURGE=yes: with its state
 	$(PYTHON) -m tools.service uninstall $(if $(filter yes,$(PURGE)),--purge)
 
 .PHONY: test
-test: venv packages builders browser guest-image ## every check and every test but those that boot the built disk
+test: venv packages testers builders browser guest-image ## every check and every test but those that boot the built disk
 	$(PYTHON) -m tools.check
 	$(PYTHON) -m pytest -m "not boot" --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: test-boot
-test-boot: venv packages builders guest-image ## build the disk and boot it, as an operator does; takes long
+test-boot: venv packages testers builders guest-image ## build the disk and boot it, as an operator does; takes long
 	$(PYTHON) -m pytest -m boot
 
 .PHONY: guest-image
@@ -84,16 +85,16 @@ fuzz: venv ## 100,000 calls of random and mutated bytes on every method, 5,000 c
 	$(PYTHON) -m tests.fuzz.channel 10000 $(SEED)
 
 .PHONY: bench
-bench: venv packages builders peers browser guest-image ## every figure, as ratios in one run; also in build/bench.json
+bench: venv packages testers builders peers browser guest-image ## every figure, as ratios in one run; also in build/bench.json
 	$(PYTHON) -m bench
 
 .PHONY: bench-faults
-bench-faults: venv packages builders guest-image ## kills under load, power cuts, storms: 500, 300 and 900; updates of the built disk: 150 power cuts, 35 bad releases
+bench-faults: venv packages testers builders guest-image ## kills under load, power cuts, storms: 500, 300 and 900; updates of the built disk: 150 power cuts, 35 bad releases
 	$(PYTHON) -m bench.faults
 	$(PYTHON) -m bench.update_faults
 
 .PHONY: soak
-soak: venv packages builders guest-image ## an hour (MINUTES) of operations and faults of every kind on a hosted capsule, or with KIND=booted on the built disk; SEED=n
+soak: venv packages testers builders guest-image ## an hour (MINUTES) of operations and faults of every kind on a hosted capsule, or with KIND=booted on the built disk; SEED=n
 	$(PYTHON) -m bench.soak $(or $(KIND),hosted) --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1)
 
 .PHONY: image
@@ -114,7 +115,7 @@ docs: venv ## generate the event catalogue and the CLI reference
 	$(PYTHON) -m tools.docs
 
 .PHONY: pictures
-pictures: venv packages browser ## make the pictures of docs/ anew
+pictures: venv packages testers browser ## make the pictures of docs/ anew
 	$(PYTHON) -m tools.pictures
 
 .PHONY: lock
@@ -141,6 +142,10 @@ venv: .venv/ready
 .PHONY: packages
 packages:
 	@tools/packages $(PACKAGES)
+
+.PHONY: testers
+testers:
+	@tools/packages $(TESTERS)
 
 .PHONY: builders
 builders:
