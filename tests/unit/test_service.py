@@ -1,5 +1,6 @@
 """What `make install` lays down."""
 
+import configparser
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,3 +32,10 @@ def test_everybody_may_run_the_commands_whatever_roots_umask_is(
     assert found["."] == found["bin"] == found["bin/capsulectl"] == found["house/init"] == 0o755
     assert found["house/init/main.py"] == found["house/requirements.lock"] == 0o644
     assert set(found.values()) == {0o755, 0o644}
+
+
+def test_the_service_waits_for_the_disk_under_the_state() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.read(service.ROOT / "tools/capsuled.service")
+    assert unit["Unit"]["RequiresMountsFor"] == str(service.STATE)
+    assert {"local-fs.target", "remote-fs.target"} <= set(unit["Unit"]["After"].split())
