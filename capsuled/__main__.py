@@ -29,7 +29,7 @@ from capsuled.logs.records import LineFormat
 from capsuled.open_files import raise_limit
 from capsuled.processes import UMASK
 from capsuled.settings import DEFAULT_BRIDGE, DEFAULT_SUBNET, Settings
-from capsuled.undumped import CoreLimit, keep_out_of_dumps
+from capsuled.undumped import keep_out_of_dumps
 from journal.errors import JournalError, JournalFailed, JournalFull
 from journal.release import RELEASE
 
@@ -44,6 +44,8 @@ HALT_S = 90.0
 """What an init system gives a service to end, before it kills it."""
 NEEDED = {"containerd": "containerd", "runc": "runc", "setpriv": "util-linux"}
 MODULES = ("dns", "httpx", "pyroute2")
+NOTIFY = "NOTIFY_SOCKET"
+"""Where systemd has whoever it starts say that it is ready."""
 METRICS_MODULES = ("h11", "prometheus_client")
 """Of the `daemon` extra: an installation of the command line alone lacks them."""
 _OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
@@ -57,7 +59,6 @@ def main() -> None:
     os.umask(UMASK)  # noqa: TID251 - the whole process's, as is meant: nothing else runs yet
     gc.disable()  # what is loaded from here on is there to stay: looking through it again and again is a sixth of it
     arguments = _arguments()
-    core_limit = keep_out_of_dumps()
     if arguments.os:
         arguments.state = OS_STATE
         if not arguments.listen.asked:
@@ -67,10 +68,10 @@ def main() -> None:
         arguments.subnet,
         arguments.listen,
         not arguments.forget_commands,
-        core_limit,
+        keep_out_of_dumps(),
         arguments.metrics,
         OS_POOL if arguments.os else "",
-        os.environ.pop("NOTIFY_SOCKET", ""),  # nor may containerd tell in our place: it speaks that language, too
+        os.environ.pop(NOTIFY, ""),  # nor may containerd tell in our place: it speaks that language, too
     )
     problem = _missing(MODULES + METRICS_MODULES if settings.metrics else MODULES) or settings.problem()
     if problem:
@@ -105,15 +106,15 @@ def main() -> None:
                 again = loop.run(_run(layout, settings, log_file, arguments.read_only, ground))
                 code = 0
     except JournalFailed as error:
-        _go_on_read_only(f"the journal could not be written ({error.why}): mend the disk", core_limit)
+        _go_on_read_only(f"the journal could not be written ({error.why}): mend the disk", settings)
     except JournalFull:
-        _go_on_read_only("the disk is full and even the journal's reserve is used up: free space there", core_limit)
+        _go_on_read_only("the disk is full and even the journal's reserve is used up: free space there", settings)
     except JournalError as error:
         raise SystemExit(f"capsuled: {error}") from error
     except OSError as error:
         raise SystemExit(f"capsuled: {_failure(error, layout.state)}") from error
     if again:
-        _begin_anew(core_limit, sys.orig_argv)
+        _begin_anew(settings, sys.orig_argv)
     sys.exit(code)
 
 
@@ -198,16 +199,19 @@ def _missing(modules: Sequence[str]) -> str:
     return ""
 
 
-def _go_on_read_only(why: str, core_limit: CoreLimit) -> NoReturn:
+def _go_on_read_only(why: str, settings: Settings) -> NoReturn:
     """This program again, in this process: nothing that the failed commit left in memory may be shown or built upon."""
     why = f"{why}, then start capsuled again. What runs goes on"
     print(f"capsuled: {why}", file=sys.stderr, flush=True)
-    _begin_anew(core_limit, [*sys.orig_argv, "--read-only", why])
+    _begin_anew(settings, [*sys.orig_argv, "--read-only", why])
 
 
-def _begin_anew(core_limit: CoreLimit, arguments: list[str]) -> NoReturn:
-    """This program from its beginning, in this process."""
-    resource.setrlimit(resource.RLIMIT_CORE, core_limit)  # which it then finds
+def _begin_anew(settings: Settings, arguments: list[str]) -> NoReturn:
+    """This program from its beginning, in this process, which it finds as it was found."""
+    if settings.core_limit is not None:
+        resource.setrlimit(resource.RLIMIT_CORE, settings.core_limit)
+    if settings.notify:
+        os.environ[NOTIFY] = settings.notify
     os.execv(sys.executable, arguments)
 
 
@@ -247,7 +251,15 @@ async def _halt(layout: Layout, settings: Settings, log_file: Path, within_s: fl
     from capsuled.halt import halt
 
     ended = await halt(layout, settings, log_file, within_s, hurry)
-    print(f"{ended} run{'' if ended == 1 else 's'} ended" if ended else "nothing ran any more")
+    runs = f"{ended.count} run{'' if ended.count == 1 else 's'}"
+    if ended.stays:
+        print(
+            f"capsuled: {runs} ended, and not everything did: {ended.stays}. End that yourself, or start the machine "
+            "anew; then halt again",
+            file=sys.stderr,
+        )
+        return 1
+    print(f"{runs} ended" if ended.count else "nothing ran any more")
     return 0
 
 

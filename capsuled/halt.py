@@ -12,12 +12,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from capsuled.abilities import container_host
 from capsuled.drivers import microvm_drivers
 from capsuled.emergency import GRACE_MS as UNKNOWN_MS
 from capsuled.emergency import HALT
 from capsuled.examine import verify_apart
-from capsuled.host import cgroup_parent, is_mounted_below, linux_network, volume_storage
+from capsuled.host import cgroup_parent, linux_network, mounted_below, volume_storage
 from capsuled.identity import load_or_make_id
 from capsuled.layout import Layout
 from capsuled.machines import places_of
@@ -80,8 +82,15 @@ class Graces:
         return min(self._by_stem.get(stem_of(name), UNKNOWN_MS), left_ms)
 
 
-async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: float, hurry: asyncio.Event) -> int:
-    """End every run; returns how many were. The daemon must not be running. No run is waited for when `within_s` are
+class Halted(msgspec.Struct, frozen=True):
+    """What came of it: how many runs were ended, and in words what lives on or stays mounted; empty for nothing."""
+
+    count: int
+    stays: str = ""
+
+
+async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: float, hurry: asyncio.Event) -> Halted:
+    """End every run. The daemon must not be running. No run is waited for when `within_s` are
     over, or `hurry` is set: what has not ended by then is killed."""
     # To end what runs takes no key, and must work where the keys are lost.
     capsule_id = load_or_make_id(layout.identity)
@@ -106,14 +115,20 @@ async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: flo
     finally:
         await network.close()
     cgroups.remove(parent)
-    if left:
-        log.error("%s lives on: %s stays, by which the next daemon finds it", left, layout.run)
-    elif is_mounted_below(layout.run):
-        # Removing what is volatile would remove what somebody keeps in a volume.
-        log.error("something below %s cannot be unmounted, for it is used. It stays mounted", layout.run)
+    stays = staying(left, mounted_below(layout.run))
+    if stays:
+        # By it the next daemon finds what lives; and what somebody keeps in a volume is below it.
+        log.error("%s: %s stays", stays, layout.run)
     else:
         shutil.rmtree(layout.run, ignore_errors=True)
-    return count + survivors.count
+    return Halted(count + survivors.count, stays)
+
+
+def staying(left: str, mounts: Sequence[str]) -> str:
+    """In words; empty for nothing. Pure."""
+    if left:
+        return f"{left} lives on, although it was killed"
+    return f"{' and '.join(mounts)} cannot be unmounted, for something uses it" if mounts else ""
 
 
 def note(place: Path, left: str) -> None:

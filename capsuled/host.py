@@ -127,11 +127,11 @@ def allocated_bytes(directory: Path) -> int:
         return 0
 
 
-def is_mounted_below(directory: Path) -> bool:
-    """Whether a file system is mounted anywhere below `directory`."""
+def mounted_below(directory: Path) -> tuple[str, ...]:
+    """Where file systems are mounted below `directory`, each place once."""
     below = f"{directory}/"
     with open("/proc/self/mountinfo") as file:
-        return any(line.split()[4].startswith(below) for line in file)
+        return tuple(sorted({place for line in file if (place := line.split()[4]).startswith(below)}))
 
 
 def cgroup_parent(capsule_id: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -246,3 +247,33 @@ def test_halts_are_no_ends_that_a_restart_policy_counts(capsule: Daemon) -> None
 def test_the_socket_is_nobody_elses(capsule: Daemon) -> None:
     path = (capsule.state / "capsule.sock").resolve()
     assert [stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent)] == [0o600, 0o700]
+
+
+FULL = """
+import runpy, sys
+from journal.errors import JournalFull
+from journal.writer import Journal
+
+def refuse(*_, **__):
+    raise JournalFull("its reserve is used up, too")
+
+if "--read-only" not in sys.argv:
+    Journal.append = refuse
+runpy.run_path(sys.argv.pop(1), run_name="__main__")
+"""
+
+
+def test_who_waits_for_a_start_is_told_also_where_it_goes_on_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "full.py").write_text(FULL)
+    with daemon(start=False) as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as waiting:
+        waiting.bind(str(tmp_path / "notify"))
+        waiting.settimeout(60)
+        command = [sys.executable, str(tmp_path / "full.py"), CAPSULED, "--state", str(place.state), "--listen", "none"]
+        environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        with running(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            assert waiting.recv(100) == b"READY=1"
+            assert "even the journal's reserve is used up" in place.ctl("capsule", "info").stderr
+            process.terminate()
+            assert "start capsuled again. What runs goes on" in process.communicate(timeout=30)[1]

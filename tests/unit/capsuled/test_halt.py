@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from capsuled import __main__ as program
+from capsuled import halt as halting
 from capsuled.emergency import HALT, recovered
 from capsuled.halt import Graces, end_all, end_each, living, note
+from capsuled.layout import Layout
+from capsuled.settings import Settings
 from effects.containers.last_resort import Ends, LastResort
 from effects.errors import RuntimeUnavailable, StartFailed
 from journal.clock import SystemClock
@@ -168,3 +172,52 @@ def test_what_lives_on_is_not_told_to_have_ended_before_the_machine_has(tmp_path
     assert one.action == HALT
     assert list(recovered([one, stop], HERE)) == [EmergencyRecovered("stop", "web", 7, 5)]
     assert list(recovered([one], "another")) == [MachineHalted(one.at, HERE)]
+
+
+class Network:
+    """None."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    async def stands(self) -> bool:
+        return False
+
+    async def close(self) -> None: ...
+
+
+class Withstanding(LastResort):
+    """Runs that live whatever is done."""
+
+    lives: tuple[str, ...] = ()
+
+    def living(self) -> tuple[str, ...]:
+        return self.lives
+
+
+@pytest.mark.parametrize(
+    ("lives", "mounts", "code", "words"),
+    [
+        ((), (), 0, ""),
+        (("web",), ("/run/capsule/x/volumes/data.3",), 1, "not everything did: web lives on, although it was killed"),
+        ((), ("/run/capsule/x/volumes/data.3",), 1, "/run/capsule/x/volumes/data.3 cannot be unmounted"),
+    ],
+)
+def test_a_halt_that_leaves_something_says_what_and_fails(
+    lives: tuple[str, ...],
+    mounts: tuple[str, ...],
+    code: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    layout = Layout(tmp_path, tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(Withstanding, "lives", lives)
+    monkeypatch.setattr(halting, "LastResort", Withstanding)
+    monkeypatch.setattr(halting, "linux_network", Network)
+    monkeypatch.setattr(halting, "mounted_below", lambda directory: mounts)
+    assert asyncio.run(program._halt(layout, Settings(), tmp_path / "log", 1.0)) == code
+    said = capsys.readouterr()
+    assert words in said.err and ("nothing ran any more" in said.out) == (not code)
+    assert (tmp_path / "run").exists() == bool(code), "by it what stays is found"
