@@ -53,13 +53,14 @@ from capsuled.startup import ClosedLog, Memory, open_memory, open_side_log
 from capsuled.state_disk import BY_A_REBOOT, BY_HAND, StateDisk
 from capsuled.tls import Certificate, load_or_make_certificate
 from capsuled.updates.beside import engine_beside, entries_behind, numbered_apart
-from capsuled.updates.fitting import Fitted, begin_beside, fit, loader_of, tried, try_out
+from capsuled.updates.fitting import Fitted, begin_beside, fit, runtime_settled, try_out
 from capsuled.updates.noted import stands_in
-from capsuled.updates.runtime_files import Settled, before_the_runtime
+from capsuled.updates.runtime_files import Settled, crowded
 from capsuled.volume_watch import VolumeWatch
 from effects.containerd.config import paths_under
 from effects.containers.last_resort import LastResort
 from effects.images.registry_http import HttpRegistry
+from effects.images.room import free_below
 from effects.microvms.acceleration import Finding
 from effects.microvms.meter import MicroVMMeter
 from effects.stats.machine_meter import MachineMeter
@@ -102,11 +103,7 @@ async def run(
         identity = load_or_make(layout.identity)
         certificate = load_or_make_certificate(layout.certificate, identity.capsule_id)
     paths = paths_under(layout.containerd, layout.run)
-    settled = Settled()
-    if system is not None:
-        on_trial = await tried(system.booted, loader_of(system.root))
-        settled = before_the_runtime(paths.root, layout.updates, system.slot, on_trial)
-        system.notes += filter(None, (settled.said,))
+    settled = Settled() if system is None else await runtime_settled(system, paths.root, layout.updates)
     runtime = partial(keep_containerd, paths, log_file.with_name("containerd.log"), core_limit=settings.core_limit)
     background = asyncio.ensure_future(runtime() if settled.starts else asyncio.sleep(0))
     limits = asyncio.ensure_future(runtime_limits())
@@ -178,7 +175,7 @@ async def _serve(
         about.ask(partial(believed.warnings, clock, memory.machine.at, lambda: engine.machine.at))
     else:
         system.introduce(about)
-        fitted = _fitted(system, engine, memory, clock, about)
+        fitted = _fitted(system, engine, memory, clock, about, layout)
     if lacking.unfiltered:
         about.warn(f"{lacking.unfiltered}: containers run without a seccomp profile")
     execs = ExecStreams(engine, drivers.executor, settings.commands)
@@ -323,17 +320,18 @@ async def _serve(
             memory.side_log.close()
 
 
-def _fitted(system: System, engine: Engine, memory: Memory, clock: Clock, about: About) -> Fitted:
+def _fitted(system: System, engine: Engine, memory: Memory, clock: Clock, about: About, layout: Layout) -> Fitted:
     """Updates; also where the journal takes nothing, as long as the side log does."""
+    room = partial(crowded, paths_under(layout.containerd, layout.run).root, free_below(layout.state))
     if memory.journal is not None or memory.side_log is None:
-        return fit(system, engine, clock, memory.reader, about)
+        return fit(system, engine, clock, memory.reader, about, room)
     machine, able = memory.machine, engine.capabilities
     if memory.reader is None:
         machine = numbered_apart(machine, clock)
     behind, stands = entries_behind(memory.reader, machine.seq), stands_in(memory.reader)
     own = engine_beside(machine, behind, memory.side_log, stands, memory.why, clock, system.slot, able)
     known = memory.reader is not None and memory.state.condition is not Condition.DAMAGED
-    return fit(system, own, clock, memory.reader, about, beside=True, keys_known=known)
+    return fit(system, own, clock, memory.reader, about, room, beside=True, keys_known=known)
 
 
 async def _metrics(house: House, settings: Settings) -> "Endpoint | None":

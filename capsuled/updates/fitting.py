@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from capsuled.updates import level
 from capsuled.updates.at_boot import Standing, look, settle
 from capsuled.updates.beside import NOTED
 from capsuled.updates.kept_volumes import forget
+from capsuled.updates.runtime_files import Settled, before_the_runtime
 from capsuled.updates.runtime_files import forget as forget_records
 from capsuled.updates.switching import Switch
 from capsuled.updates.trial import Trial
@@ -35,6 +37,7 @@ from journal.clock import Clock
 from journal.entry import SYSTEM
 from journal.errors import JournalError
 from journal.events import DaemonStarted
+from journal.evidence import FailedCheck
 from journal.reader import Reader
 from journal.sidelog import SideLog
 from projections.refusals import Refusal
@@ -84,17 +87,34 @@ async def tried(booted: Booted, loader: BootLoader) -> int:
     return 0 if boots_by_itself(_told(booted), variables) else booted.update
 
 
+async def runtime_settled(system: System, root: Path, kept: Path) -> Settled:
+    """What containerd is started on, see before_the_runtime. Raises OSError where that begins no trial: it would do so
+    in each life of the daemon, and PID 1 sends the machine back at once."""
+    update = await tried(system.booted, loader_of(system.root))
+    try:
+        settled = before_the_runtime(root, kept, system.slot, update)
+    except OSError as error:
+        if system.keeper is not None:
+            why = f"what containerd knows cannot be copied aside: {error.strerror or error}"
+            system.keeper.keep("state-lost", (FailedCheck("state", why),))
+        system.link.say("lost")
+        raise
+    system.notes += filter(None, (settled.said,))
+    return settled
+
+
 def fit(
     system: System,
     engine: Engine,
     clock: Clock,
     reader: Reader | None,
     about: About,
+    crowded: Callable[[], str],
     *,
     beside: bool = False,
     keys_known: bool = True,
 ) -> Fitted:
-    """For a machine that booted from its own disk."""
+    """For a machine that booted from its own disk. `crowded` as in Updates, and blocking."""
     root = system.root
     loader = loader_of(root)
     slots = Partitions(_places(root), AREA_BYTES)
@@ -118,6 +138,7 @@ def fit(
         reboot,
         noted=NOTED if beside else "",
         keys_known=keys_known,
+        crowded=lambda: asyncio.to_thread(crowded),
     )
     return Fitted(engine, updates, switch, loader, build, root, beside)
 

@@ -5,7 +5,7 @@ booted, and the journal says so, until both images were read back from the disk 
 boot loader's default is what runs before the first byte is written.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -45,9 +45,14 @@ class Options(msgspec.Struct, frozen=True):
     snapshot: str = ""
 
 
+async def uncrowded() -> str:
+    """There is room for a trial."""
+    return ""
+
+
 class Receiver:
     """`running` is what runs; `written` what stands in the journal, `uplink` whether the machine is on the LAN;
-    `keys_known` as in Updates."""
+    `keys_known` and `crowded` as in Updates."""
 
     def __init__(
         self,
@@ -58,6 +63,7 @@ class Receiver:
         written: Callable[[], Level],
         uplink: Callable[[], bool],
         keys_known: bool = True,
+        crowded: Callable[[], Awaitable[str]] = uncrowded,
     ) -> None:
         self._engine = engine
         self._slots = slots
@@ -66,15 +72,17 @@ class Receiver:
         self._written = written
         self._uplink = uplink
         self._keys_known = keys_known
+        self._crowded = crowded
 
     async def receive(self, bundle: BundleStream, options: Options, caller: Caller, now_s: float) -> Update:
         """The update, armed. Raises Refused, LoaderFailed."""
         try:
             head = await bundle.head()
             signed_by = self._signed_by(head, now_s)
-            await self._check_room(head)
+            await self._check_slot(head)
         except BadBundle as bad:
             raise Refused(_refusal(bad)) from bad
+        await self.check_room()
         update, cause = await taken(self._begun(head, signed_by, options, caller), self._ended)
         began_ns = self._engine.mono_ns()
         held = ""
@@ -115,7 +123,12 @@ class Receiver:
         keys = {kid: key.public_key for kid, key in self._engine.machine.update_keys.items()}
         return verify(head.signed, head.signature, keys, head.manifest.expires, now_s)
 
-    async def _check_room(self, head: Head) -> None:
+    async def check_room(self) -> None:
+        """Raises Refused where no trial could begin."""
+        if crowded := await self._crowded():
+            raise Refused(Refusal("RESOURCE_EXHAUSTED", "NO_SPACE", crowded))
+
+    async def _check_slot(self, head: Head) -> None:
         room = await self._slots.room(other(self._engine.machine.slots.active))
         for member in head.manifest.members:
             if member.size > room.of(member.name):

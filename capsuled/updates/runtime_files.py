@@ -14,7 +14,9 @@ from pathlib import Path
 
 import msgspec
 
+from effects.images.room import SPARE_BYTES, Free
 from journal.durable import sync_directory, sync_file, write_durably
+from projections.words import bytes_text
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,20 @@ class Settled(msgspec.Struct, frozen=True):
 
     starts: bool = True
     said: str = ""
+
+
+def crowded(root: Path, free: Free) -> str:
+    """Why no trial could begin: the copies would not fit on the disk of the state, where so much is `free`. Empty where
+    they do. Blocking."""
+    wanted = sum((root / record).stat().st_size for record in RECORDS if (root / record).exists()) + SPARE_BYTES
+    left = free()
+    if left >= wanted:
+        return ""
+    return (
+        f"the disk of the state has {bytes_text(left)} left, and a trial needs {bytes_text(wanted)} of it: what "
+        "containerd knows is copied aside before a new system's may change it. Free space there first: "
+        "`capsulectl image gc`"
+    )
 
 
 def before_the_runtime(root: Path, kept: Path, slot: str, update: int) -> Settled:
@@ -115,10 +131,14 @@ def _keep(root: Path, place: Path, slot: str) -> None:
     if (place / SLOT).exists():
         return
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for number, record in enumerate(RECORDS):
-        if (root / record).exists():
-            _copy(root / record, place / str(number))
-    write_durably(place / SLOT, f"{slot}\n".encode())
+    try:
+        for number, record in enumerate(RECORDS):
+            if (root / record).exists():
+                _copy(root / record, place / str(number))
+        write_durably(place / SLOT, f"{slot}\n".encode())
+    except OSError:
+        shutil.rmtree(place, ignore_errors=True)  # half of one is of no use, and takes the room that was lacking
+        raise
 
 
 def _beside(place: Path, root: Path) -> set[Path]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 import msgspec
@@ -12,7 +12,7 @@ from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.rpc import Refused
 from capsuled.updates import level
-from capsuled.updates.receiving import Options, Receiver
+from capsuled.updates.receiving import Options, Receiver, uncrowded
 from capsuled.updates.switching import Switch
 from effects.slots.bundle import BundleStream
 from effects.slots.manifest import MEMBERS
@@ -58,7 +58,8 @@ class Prospect(msgspec.Struct, frozen=True):
 
 class Updates:
     """`reboot` starts the machine anew. `noted`: where the journal takes nothing, what is to be said of that;
-    `keys_known`: all of the journal could be read that tells of them."""
+    `keys_known`: all of the journal could be read that tells of them; `crowded`: why no trial could begin for want of
+    room, empty where there is enough."""
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class Updates:
         reboot: Callable[[], None],
         noted: str = "",
         keys_known: bool = True,
+        crowded: Callable[[], Awaitable[str]] = uncrowded,
     ) -> None:
         self.running = running
         self.engine = self._engine = engine
@@ -82,7 +84,7 @@ class Updates:
         self._written = written
         self._uplink = uplink
         self._reboot = reboot
-        self._receiver = Receiver(engine, slots, switch, running, written, uplink, keys_known)
+        self._receiver = Receiver(engine, slots, switch, running, written, uplink, keys_known, crowded)
 
     async def receive(self, bundle: BundleStream, options: Options, caller: Caller, stay: bool) -> Update:
         """The update, armed; the machine starts anew in a moment, unless it is to `stay`. Raises Refused."""
@@ -184,10 +186,11 @@ class Updates:
 
     async def _arm_what_is_there(self, update: Update, cause: int) -> None:
         """The slot was not written since it ran. That it can be read, and where that is known, what stands in it, is
-        looked at before anybody counts on it."""
+        looked at before anybody counts on it, and so is the room for a trial."""
         try:
+            await self._receiver.check_room()
             await self._check_slot(other(update.from_slot))
-        except SlotFailed:
+        except (Refused, SlotFailed):
             await self._switch.drop(update, cause)
             raise
         await self._switch.arm(update, self._uplink(), cause)

@@ -1,20 +1,27 @@
 """What was kept of containerd's records for the way back goes with the confirmation, and is not made anew behind it."""
 
 import asyncio
+import errno
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from capsuled.boot.ground import Booted
 from capsuled.engine import Engine
+from capsuled.evidence.keeping import Keeper, Returning
 from capsuled.layout import Layout, hosted
-from capsuled.updates.fitting import Fitted, tried, try_out
+from capsuled.updates import fitting
+from capsuled.updates.fitting import Fitted, runtime_settled, tried, try_out
 from capsuled.updates.runtime_files import RECORDS, Settled, before_the_runtime
 from capsuled.updates.switching import Switch
 from effects.slots.protocol import LoaderState, Room
 from effects.slots.twin import SlotDisk, TwinLoader
 from journal.events import BootStarted, UpdateConfirming
+from journal.evidence import FailedCheck
 from projections.update_intents import System
 from projections.update_phases import UpdatePhase
 from tests.support.beside import armed, at_once
@@ -28,12 +35,15 @@ class Here:
     """The system that runs, as far as a trial asks of it, and who is told of its end."""
 
     answered_s = 0.0
-    keeper = None
+    keeper: Keeper | None = None
     bridge = "none0"
+    slot = "slot_b"
+    root = "/dev/none3"
 
     def __init__(self, update: int) -> None:
         self.booted = Booted("slot_b", "slot_a", update, 900)
         self.said: list[str] = []
+        self.notes: list[str] = []
         self.link: Any = self
 
     def say(self, word: str) -> None:
@@ -157,3 +167,29 @@ def test_a_copy_that_cannot_be_forgotten_ends_no_daemon(
     monkeypatch.setattr(Path, "unlink", stays)
     confirmed(tmp_path)
     assert "stays until the next start: the disk takes nothing" in caplog.text
+
+
+def test_a_trial_that_could_not_be_undone_is_given_up_in_the_daemons_first_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = OnTrial(tmp_path)
+    shutil.rmtree(box.layout.updates)
+    here: Any = box.here
+    here.keeper = Keeper(box.update, box.layout.evidence_of(box.update))
+    here.keeper.begin("boot-2", "slot_b", "0.0.2 bbb", emptied=False)
+    monkeypatch.setattr(fitting, "loader_of", lambda root: box.loader)
+
+    def full(*_: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfile", full)
+        with pytest.raises(OSError, match="No space left"):
+            asyncio.run(runtime_settled(here, box.root, box.layout.updates))
+    assert here.said == ["lost"] and not box.copied
+    told = (box.layout.evidence_of(box.update) / "returning.json").read_bytes()
+    returning = msgspec.json.decode(told, type=Returning)
+    why = "what containerd knows cannot be copied aside: No space left on device"
+    assert (returning.cause, returning.failing) == ("state-lost", (FailedCheck("state", why),))
+    assert asyncio.run(runtime_settled(here, box.root, box.layout.updates)) == Settled()
+    assert here.said == ["lost"] and box.copied

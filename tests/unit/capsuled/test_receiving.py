@@ -1,7 +1,7 @@
 """A bundle is armed once the disk has what its manifest says; what was altered on its way leaves the old system alone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -10,7 +10,7 @@ import pytest
 from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.rpc import Refused, status_of_error
-from capsuled.updates.receiving import Options, Receiver
+from capsuled.updates.receiving import Options, Receiver, uncrowded
 from capsuled.updates.switching import Switch
 from effects.slots.bundle import BundleStream
 from effects.slots.protocol import LoaderState, Room, SlotFailed
@@ -29,9 +29,11 @@ from tests.unit.projections.test_update_calls import standing
 ADMIN = Caller(Actor("operator", "k", "joe", "admin"), "UpdateOS")
 
 
-def receiver_on(engine: Engine, disk: SlotDisk, step: Step = at_once) -> Receiver:
+def receiver_on(
+    engine: Engine, disk: SlotDisk, step: Step = at_once, crowded: Callable[[], Awaitable[str]] = uncrowded
+) -> Receiver:
     switch, slots = Switch(engine, TwinLoader(disk, step)), TwinSlots(disk, step)
-    return Receiver(engine, slots, switch, System("0.0.1", "aaa", 10), Level, lambda: True)
+    return Receiver(engine, slots, switch, System("0.0.1", "aaa", 10), Level, lambda: True, crowded=crowded)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,25 @@ def test_what_runs_in_place_of_the_default_is_the_default_before_the_slot_beside
     assert engine.machine.slots.default == disk.state.default_slot == "slot_b"
     push(Bundle(version="0.0.4", commit="ddd", built=40))
     assert (disk.state.default_slot, disk.state.next_slot) == ("slot_b", "slot_a")
+
+
+def test_a_push_is_refused_before_anything_is_written_where_its_trial_could_not_begin(side_log: SideLog) -> None:
+    engine, disk = beside(standing(), side_log), SlotDisk(Room(1 << 16, 1 << 16))
+    steps: list[str] = []
+
+    async def step(point: str) -> None:
+        steps.append(point)
+
+    async def crowded() -> str:
+        return "the disk of the state is full"
+
+    bundle = Bundle(version="0.0.3", commit="ccc", built=30)
+    with pytest.raises(Refused, match="is full") as refused:
+        receiver = receiver_on(engine, disk, step, crowded)
+        asyncio.run(receiver.receive(BundleStream(arriving(bundle.data())), Options(), ADMIN, 0))
+    refusal = refused.value.refusal
+    assert (refusal.code, refusal.reason) == ("RESOURCE_EXHAUSTED", "NO_SPACE")
+    assert not steps and not disk.content and not engine.machine.updates
 
 
 def failures(side_log: SideLog) -> list[tuple[str, str]]:

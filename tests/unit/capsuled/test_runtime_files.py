@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from capsuled.updates.runtime_files import RECORDS, Settled, before_the_runtime
+from capsuled.updates.runtime_files import RECORDS, Settled, before_the_runtime, crowded
+from effects.images.room import SPARE_BYTES
 
 
 @pytest.fixture
@@ -64,6 +65,34 @@ def test_of_one_that_stayed_nothing_is_put_back_after_the_next_one(root: Path, t
     before_the_runtime(root, kept, "slot_a", 9)
     before_the_runtime(root, kept, "slot_a", 0)
     assert held(root) == ["months later", "old form"] and not list(kept.iterdir())
+
+
+def test_no_trial_begins_where_the_copies_would_not_fit(root: Path) -> None:
+    wanted = len("old form") * len(RECORDS) + SPARE_BYTES
+    assert crowded(root, lambda: wanted) == ""
+    assert "a trial needs" in crowded(root, lambda: wanted - 1)
+    (root / RECORDS[1]).unlink()
+    assert crowded(root, lambda: wanted - 1) == ""
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_a_copy_that_does_not_fit_leaves_nothing_behind(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: str
+) -> None:
+    kept, copy = tmp_path / "updates", shutil.copyfile
+
+    def copied(source: Path, target: Path) -> None:
+        copy(source, target)
+        if source == root / record:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfile", copied)
+        with pytest.raises(OSError, match="No space left"):
+            before_the_runtime(root, kept, "slot_b", 7)
+    assert held(root) == ["old form", "old form"] and not list(kept.iterdir())
+    tried(root, kept)
+    assert before_the_runtime(root, kept, "slot_a", 0) == Settled() and held(root) == ["old form", "old form"]
 
 
 def test_a_copy_that_is_half_gone_is_none(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,15 +58,19 @@ class Box:
         self.disk = SlotDisk(Room(1 << 16, 1 << 16))
         self.disk.state = replace(self.disk.state, default_slot=story.machine.slots.default)
         self.at: dict[str, asyncio.Event] = {}
+        self.crowded = ""
         self.reboots = 0
         self.switch = Switch(self.engine, TwinLoader(self.disk, self._step))
         self.updates = Updates(
             self.engine, TwinSlots(self.disk, self._step), self.switch, HandClock("boot-2"), System("0.0.1", "aaa", 10),
-            lambda: LEVEL, lambda: True, self._reboot,
+            lambda: LEVEL, lambda: True, self._reboot, crowded=self._crowded,
         )  # fmt: skip
 
     def _reboot(self) -> None:
         self.reboots += 1
+
+    async def _crowded(self) -> str:
+        return self.crowded
 
     async def _step(self, point: str) -> None:
         if point in self.at:
@@ -195,6 +199,20 @@ def test_a_rollback_that_was_admitted_is_carried_out_though_nobody_waits_for_it(
         await cut(going, box)
         assert box.phase is UpdatePhase.ARMED
         await until(lambda: box.reboots)
+
+    played(confirmed, act)
+
+
+def test_a_rollback_whose_trial_could_not_begin_for_want_of_room_is_refused_and_arms_nothing() -> None:
+    async def act(box: Box) -> None:
+        box.crowded = "the disk of the state is full"
+        with pytest.raises(Refused, match="is full") as refused:
+            await box.back()
+        assert refused.value.reason == "NO_SPACE"
+        assert box.phase is UpdatePhase.DROPPED and box.disk.state.next_slot is None
+        box.crowded = ""
+        again, _ = await box.back()
+        assert again.phase is UpdatePhase.STAGED and box.disk.state.next_slot == again.slot
 
     played(confirmed, act)
 
