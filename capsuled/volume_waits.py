@@ -29,6 +29,8 @@ UNCHANGED = "Nothing was changed"
 GOES_ON = "It is tried again by itself"
 NOT_MADE = "It is not tried again until another size is asked for"
 
+_BEFORE_SNAPSHOTS = ("EnsureVolume", "RemoveSnapshot")
+
 Seen = dict[tuple[str, int], SeenVolume]
 
 
@@ -49,13 +51,14 @@ class VolumeWaits:
         seconds: float,
         late: str,
         *,
+        heeds: Callable[[Trouble], bool],
         given_up: Callable[[Volume, Trouble], str] = lambda volume, trouble: "",
         what_next: str = GOES_ON,
     ) -> Volume | None:
-        """The incarnation once it is `done`; None when it has gone. What stands in its way ends the call, which says
-        `what_next`. So does what was asked for and is `given_up`, which says what is so now; what another call did not
-        get stands in nobody's way. Nothing is done to a volume that is lost: who waits for that hears it at once. Past
-        so many seconds the answer is what is `late`, and goes on."""
+        """The incarnation once it is `done`; None when it has gone. Trouble that stands in its way, as it `heeds`, ends
+        the call, which says `what_next`. So does what was asked for and is `given_up`, which says what is so now;
+        what another call did not get stands in nobody's way. Nothing is done to a volume that is lost: whoever waits
+        for that hears it at once. Past so many seconds the answer is what is `late`, and goes on."""
         mine: Volume | None = None
         try:
             async with asyncio.timeout(seconds):
@@ -71,7 +74,7 @@ class VolumeWaits:
                         break
                     if mine.lost and not mine.deleting:
                         refuse_lost(name)
-                    if trouble is not None and not trouble.permanent:
+                    if trouble is not None and not trouble.permanent and heeds(trouble):
                         refuse_for(trouble, what_next)
         except TimeoutError:
             refuse("DEADLINE_EXCEEDED", "STILL_WORKING", late)
@@ -103,8 +106,13 @@ class VolumeWaits:
             mine = now.desired_seq == volume.desired_seq and is_of(trouble, "RestoreVolume", volume.restoring)
             return UNCHANGED if kept or mine else ""
 
+        def heeds(trouble: Trouble) -> bool:
+            return trouble.effect == "RestoreVolume" or holds_up(trouble, 0 if safety is None else safety.uid)
+
         late = not_yet(f"volume {name} is not restored", f"get {name}")
-        now = await self._until(name, volume.uid, lambda one: not one.restoring, LONG_WAIT_S, late, given_up=given_up)
+        now = await self._until(
+            name, volume.uid, lambda one: not one.restoring, LONG_WAIT_S, late, heeds=heeds, given_up=given_up
+        )
         if now is None or now.deleting:
             refuse_gone(name)
 
@@ -173,6 +181,11 @@ def asked_snapshot(answer: Answer) -> int:
 def is_of(trouble: Trouble, effect: str, snapshot: int) -> bool:
     """Whether the trouble is of this effect on this snapshot."""
     return (trouble.effect, trouble.snapshot) == (effect, snapshot)
+
+
+def holds_up(trouble: Trouble, snapshot: int) -> bool:
+    """Whether this snapshot is not taken for it: it is trouble with just that, or with what comes before any."""
+    return trouble.effect in _BEFORE_SNAPSHOTS or is_of(trouble, "TakeSnapshot", snapshot)
 
 
 def label_now(what: str) -> str:

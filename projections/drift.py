@@ -30,8 +30,8 @@ from projections.handlers import Handlers
 from projections.network import in_use, is_bridged
 from projections.phases import LIVE, RunPhase
 from projections.state import DriftKey, Foreign, Machine, Run, Trouble, Volume, Workload
-from projections.status import how_it_ended, one_line
-from projections.volumes import due_snapshot, taken_away
+from projections.status import due_trouble, how_it_ended, one_line
+from projections.volumes import due_snapshot, is_wanted, taken_away
 
 NETWORK = "network"
 """The object that bridge and rules are."""
@@ -200,11 +200,12 @@ def _images(machine: Machine) -> Iterator[Difference]:
 def _workload(machine: Machine, workload: Workload) -> Iterator[Difference]:
     marks = tuple(_foreign_workload(workload))
     yield from marks
-    of, trouble = f"workload/{workload.name}", workload.trouble
+    waiting = waits(machine, workload)
+    of, trouble = f"workload/{workload.name}", due_trouble(workload, waiting)
     if trouble is not None:
         yield _failed(of, RUN if not marks else trouble.effect, trouble, workload.hold_until_wall)
     elif not any(mark.aspect == RUN for mark in marks):
-        yield from _on_its_way(machine, workload)
+        yield from _on_its_way(machine, workload, waiting)
 
 
 def _failed(of: str, aspect: str, trouble: Trouble, next_at: int = 0) -> Difference:
@@ -217,7 +218,7 @@ def _failed(of: str, aspect: str, trouble: Trouble, next_at: int = 0) -> Differe
     )  # fmt: skip
 
 
-def _on_its_way(machine: Machine, workload: Workload) -> Iterator[Difference]:
+def _on_its_way(machine: Machine, workload: Workload, waiting: str) -> Iterator[Difference]:
     """What was asked for of its runs, and is not so yet, or stays so because it was asked for."""
     run = workload.run
     ended = run is None or run.phase not in LIVE
@@ -241,8 +242,7 @@ def _on_its_way(machine: Machine, workload: Workload) -> Iterator[Difference]:
             what, then = _between(workload, run, fresh)
             if ended and not fresh:
                 seq, since, message, at = run.ended_seq, run.finished_at, how_it_ended(run), _next_at(workload)
-    waiting = waits(machine, workload) if workload.desired == "running" and ended else ""
-    if waiting:
+    if waiting and workload.desired == "running" and (ended or workload.trouble is not None):
         gone = taken_away(machine, workload)
         then = "it begins once it is applied again" if gone else "it begins as soon as that is so"
         message = waiting
@@ -277,7 +277,7 @@ def _volume(machine: Machine, volume: Volume) -> Iterator[Difference]:
     marks = tuple(_foreign_volume(volume))
     yield from marks
     of = f"volume/{volume.name}"
-    if volume.trouble is not None:
+    if volume.trouble is not None and is_wanted(volume, volume.trouble):
         yield _failed(of, volume.trouble.effect, volume.trouble)
         return
     if marks:

@@ -25,7 +25,7 @@ from projections import (
 )
 from projections.state import Machine
 
-RULES = 22
+RULES = 23
 """Raised whenever the fold of the same entries could give other state."""
 
 

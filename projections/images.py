@@ -15,6 +15,7 @@ from journal.events import (
     ImageRemoved,
     PushedImage,
 )
+from projections import troubles
 from projections.foreign import IMAGE, marked
 from projections.handlers import Handlers
 from projections.refusals import Refusal, conflict
@@ -136,9 +137,7 @@ def relieved(workload: Workload) -> Workload:
     """Without the trouble of getting its image."""
     if workload.pulling:
         workload = replace(workload, pulling=False)
-    if workload.trouble is None or workload.trouble.effect != "EnsureImage":
-        return workload
-    return replace(workload, trouble=None, hold=None, hold_until_wall=0)
+    return troubles.relieved(workload, "EnsureImage")
 
 
 def image_pushed(machine: Machine, header: Header, event: ImagePushed) -> None:

@@ -14,12 +14,13 @@ from msgspec.structs import replace
 from journal.entry import Header
 from journal.events import NetworkAttached, NetworkDetached, NetworkDrifted, NetworkEnsured, NetworkMoved, Readdressed
 from journal.specs import PortMapping
-from projections.foreign import LINK, RULES, marked
+from projections.foreign import LINK, RULES, marked, rules_are_left
 from projections.handlers import Handlers
 from projections.intents import DEFAULT_SUBNET
 from projections.phases import LIVE
 from projections.refusals import Refusal, refused
 from projections.state import Machine, Workload
+from projections.troubles import relieve, relieved
 
 ZONE = "capsule"
 """The domain in which workloads have their names."""
@@ -131,13 +132,8 @@ def _is_kept(machine: Machine, but: str) -> bool:
 def ensured(machine: Machine, header: Header, event: NetworkEnsured) -> None:
     """Bridge and rules are as they were wanted at `upto`, whoever had trouble to make them so."""
     machine.network = replace(machine.network, ensured_seq=event.upto, foreign=None)
-    had_trouble = [
-        workload
-        for workload in machine.workloads.values()
-        if workload.trouble is not None and workload.trouble.effect == "EnsureNetwork"
-    ]
-    for workload in had_trouble:
-        machine.workloads[workload.name] = replace(workload, trouble=None, hold=None, hold_until_wall=0)
+    for name in machine.workloads:
+        relieve(machine, name, "EnsureNetwork")
 
 
 def drifted(machine: Machine, header: Header, event: NetworkDrifted) -> None:
@@ -147,6 +143,9 @@ def drifted(machine: Machine, header: Header, event: NetworkDrifted) -> None:
     if not event.name:
         foreign = marked(header, RULES, event.what, "report")
         machine.network = replace(machine.network, changed_seq=header.seq, foreign=foreign)
+        for name, one in machine.workloads.items():
+            if rules_are_left(machine, one):
+                relieve(machine, name, "EnsureNetwork")
     elif workload is not None and workload.uid == event.uid:
         unlinked = marked(header, LINK, event.what, workload.drift)
         machine.workloads[event.name] = replace(workload, attached=False, unlinked=unlinked)
@@ -159,11 +158,9 @@ def moved(machine: Machine, header: Header, event: NetworkMoved) -> None:
         workload = machine.workloads.get(item.name)
         if workload is None or workload.uid != item.uid:
             continue
-        run, trouble = workload.run, workload.trouble
+        run, workload = workload.run, relieved(workload, "AttachNetwork")
         if run is not None and run.phase in LIVE:
             workload = replace(workload, superseded=run.number)
-        if trouble is not None and trouble.effect == "AttachNetwork":
-            workload = replace(workload, trouble=None, hold=None, hold_until_wall=0)
         machine.workloads[item.name] = replace(workload, address=item.address, attached=False, unlinked=None)
 
 
@@ -175,7 +172,7 @@ def attached(machine: Machine, header: Header, event: NetworkAttached) -> None:
     run = workload.run
     if event.anew and run is not None and run.phase in LIVE:
         workload = replace(workload, superseded=run.number)
-    machine.workloads[event.name] = replace(workload, attached=True, unlinked=None)
+    machine.workloads[event.name] = replace(relieved(workload, "AttachNetwork"), attached=True, unlinked=None)
 
 
 def detached(machine: Machine, header: Header, event: NetworkDetached) -> None:

@@ -8,9 +8,11 @@ from journal.specs import ContainerSpec, PlacedSecret, SealedEnv
 from projections.handlers import Handlers
 from projections.phases import LIVE, RunPhase
 from projections.state import Machine, Run, Secret, Workload
+from projections.troubles import relieved
 
 SEAL_BROKEN = "SEAL_BROKEN"
 """Why an effect failed for which a sealed value was to be opened: it waits for somebody to give that again."""
+_NEED_VALUES = ("StartRun", "EnsureSecretFiles")
 
 
 def names_in(spec: ContainerSpec) -> frozenset[str]:
@@ -103,7 +105,7 @@ def rotated(machine: Machine, header: Header, event: SecretRotated) -> None:
         return
     if event.again:
         for name in users_of(machine, event.name):
-            machine.workloads[name] = _relieved(machine.workloads[name])
+            machine.workloads[name] = relieved(machine.workloads[name], *_NEED_VALUES)
         return
     machine.desired_seq = header.seq
     machine.secrets[event.name] = replace(
@@ -122,19 +124,12 @@ def rotated(machine: Machine, header: Header, event: SecretRotated) -> None:
 def _rotated_for(workload: Workload, secret: str) -> Workload:
     """A run that has the former value in its environment keeps it, which is remembered. One that is about to begin
     begins anew: nobody could say which of the two it has. Whoever failed to start may have failed for the value."""
-    run, workload = workload.run, _relieved(workload)
+    run, workload = workload.run, relieved(workload, *_NEED_VALUES)
     if run is None or run.phase not in LIVE or secret not in (one.secret for one in spec_of(workload, run).secret_env):
         return workload
     if run.phase is RunPhase.STARTING:
         return replace(workload, superseded=run.number)
     return replace(workload, run=replace(run, outdated=tuple(sorted({*run.outdated, secret}))))
-
-
-def _relieved(workload: Workload) -> Workload:
-    trouble = workload.trouble
-    if trouble is None or trouble.effect not in ("StartRun", "EnsureSecretFiles"):
-        return workload
-    return replace(workload, trouble=None, hold=None, hold_until_wall=0)
 
 
 def removed(machine: Machine, header: Header, event: SecretRemoved) -> None:

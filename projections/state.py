@@ -90,8 +90,9 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Trouble(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The last failure of the effect that is due, until it succeeds or the desired state changes. What it was about, of
-    a volume: a `snapshot`, or a size. `seq` is the entry that told of it."""
+    """The last failure of the effect that is due, until it succeeds or is not due any more; `permanent`, of what was
+    given up, until the desired state changes. What it was about, of a volume: a `snapshot`, or a size. `seq` is the
+    entry that told of it."""
 
     effect: str
     reason: str

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from projections.details import Detail
 from projections.phases import LIVE, RunPhase
 from projections.secrets import outdated_text
-from projections.state import Run, Workload
+from projections.state import Run, Trouble, Workload
 from projections.words import check_text, end_text, memory_text
 
 CRASH_LOOP = 3
@@ -19,6 +19,7 @@ _LOSSES = {
     "moved": "was another machine's, whose memory this one has",
 }
 """What became of a run that nothing is left of, where more than the run went."""
+_AFTER_WAITS = frozenset({"MountVolume", "EnsureSecretFiles", "StartRun"})
 
 
 class Phase(StrEnum):
@@ -46,7 +47,7 @@ def status_of(workload: Workload, waits: str = "") -> Status:
 
 
 def _status(workload: Workload, waits: str) -> Status:
-    run, trouble = workload.run, workload.trouble
+    run, trouble = workload.run, due_trouble(workload, waits)
     if trouble is not None:
         phase = Phase.FAILED if trouble.permanent else Phase.PENDING
         detail = Detail.FAILED if trouble.permanent else Detail.RETRYING
@@ -55,7 +56,7 @@ def _status(workload: Workload, waits: str) -> Status:
         return Status(Phase.PENDING, Detail.DELETING)
     if workload.pulling and workload.desired == "running":
         return Status(Phase.PENDING, Detail.PULLING, f"{workload.spec.image.ref} is being fetched")
-    if waits and workload.desired == "running" and (run is None or _is_followed(workload, run)):
+    if waits and _is_to_start(workload):
         return Status(Phase.PENDING, Detail.WAITING, waits)
     if run is None:
         return (
@@ -83,10 +84,24 @@ def _status(workload: Workload, waits: str) -> Status:
             return _ended(workload)
 
 
-def _is_followed(workload: Workload, run: Run) -> bool:
-    """Whether it has ended, and another run is due."""
-    if run.phase in LIVE:
+def due_trouble(workload: Workload, waits: str) -> Trouble | None:
+    """What it has trouble with now. While a start waits for something else, nothing of it is tried that comes after the
+    wait: what failed of that before says nothing."""
+    trouble = workload.trouble
+    if trouble is None or trouble.permanent or trouble.effect not in _AFTER_WAITS:
+        return trouble
+    return None if waits and _is_to_start(workload) else trouble
+
+
+def _is_to_start(workload: Workload) -> bool:
+    """Whether a run is due that has not begun, or whose start failed."""
+    run = workload.run
+    if workload.desired != "running":
         return False
+    if run is None:
+        return True
+    if run.phase in LIVE:
+        return run.phase is RunPhase.STARTING and workload.trouble is not None
     return run.again or run.number <= workload.superseded or run.revision != workload.revision
 
 

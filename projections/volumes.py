@@ -30,6 +30,7 @@ from projections.foreign import FILE_SYSTEM, MOUNT, STORAGE, marked
 from projections.handlers import Handlers
 from projections.phases import LIVE
 from projections.state import Deadline, Foreign, Machine, Snapshot, Trouble, Volume, Workload
+from projections.troubles import relieve
 
 MARKS = (80, 90, 95)
 """Percent of a file system at which its filling is told, before anything is fatal."""
@@ -110,6 +111,23 @@ def _is_gone(volume: Volume | None, mount: VolumeMount) -> bool:
     return volume is None or volume.uid != mount.volume_uid or volume.deleting
 
 
+def is_wanted(volume: Volume, failed: EffectFailed | Trouble) -> bool:
+    """Whether what failed is still to be done. What was given up is not."""
+    if volume.deleting:
+        return failed.effect == "RemoveVolume"
+    match failed.effect:
+        case "EnsureVolume":
+            return failed.size_bytes == volume.size_bytes
+        case "TakeSnapshot":
+            return any(one.uid == failed.snapshot and not (one.taken or one.leaving) for one in volume.snapshots)
+        case "RemoveSnapshot":
+            return any(one.uid == failed.snapshot for one in volume.snapshots)
+        case "RestoreVolume":
+            return failed.snapshot == volume.restoring
+        case _:
+            return True
+
+
 def read_only(volume: Volume) -> str:
     """What to say of a file system that takes no writes any more."""
     mend = (
@@ -188,6 +206,7 @@ def delete_requested(machine: Machine, header: Header, event: VolumeDeleteReques
 def _take_from_users(machine: Machine, name: str) -> None:
     """What lives on it is not wanted any more; another run begins once the volume lets it. What has ended stays so."""
     for user in users_of(machine, name):
+        relieve(machine, user, "MountVolume")
         workload = machine.workloads[user]
         if workload.run is not None and workload.run.phase in LIVE:
             machine.workloads[user] = replace(workload, superseded=workload.run.number, streak=0)
@@ -224,6 +243,7 @@ def unmounted(machine: Machine, header: Header, event: VolumeUnmounted) -> None:
     volume = _mine(machine, event.name, event.uid)
     if volume is not None:
         foreign = _without_aspects(volume, MOUNT, FILE_SYSTEM)
+        relieve(machine, volume.holder, "UnmountVolume")
         machine.volumes[event.name] = replace(volume, holder="", holder_uid=0, foreign=foreign)
 
 
@@ -256,8 +276,13 @@ def lost(machine: Machine, header: Header, event: VolumeLost) -> None:
     volume = _mine(machine, event.name, event.uid)
     if volume is not None:
         foreign = marked(header, STORAGE, "it is not in the storage any more, and nobody here removed it", "report")
-        volume = replace(volume, lost=True, foreign=foreign)
-        machine.volumes[event.name] = volume if event.mounted else replace(volume, holder="", holder_uid=0)
+        for user in users_of(machine, event.name):
+            relieve(machine, user, "MountVolume")
+        volume = _relieved(replace(volume, lost=True, foreign=foreign))
+        if not event.mounted:
+            relieve(machine, volume.holder, "UnmountVolume")
+            volume = replace(volume, holder="", holder_uid=0)
+        machine.volumes[event.name] = volume
 
 
 def filling(machine: Machine, header: Header, event: VolumeFilling) -> None:
@@ -281,10 +306,8 @@ def snapshot_requested(machine: Machine, header: Header, event: SnapshotRequeste
 def _change(machine: Machine, name: str, uid: int, snapshot: int, **changes: object) -> None:
     volume = _mine(machine, name, uid)
     if volume is not None:
-        machine.volumes[name] = replace(
-            volume,
-            snapshots=tuple(replace(one, **changes) if one.uid == snapshot else one for one in volume.snapshots),
-        )
+        snapshots = tuple(replace(one, **changes) if one.uid == snapshot else one for one in volume.snapshots)
+        machine.volumes[name] = _relieved(replace(volume, snapshots=snapshots))
 
 
 def snapshot_taken(machine: Machine, header: Header, event: SnapshotTaken) -> None:
@@ -304,7 +327,7 @@ def snapshot_removed(machine: Machine, header: Header, event: SnapshotRemoved) -
     volume = _mine(machine, event.name, event.uid)
     if volume is not None:
         kept = tuple(one for one in volume.snapshots if one.uid != event.snapshot)
-        machine.volumes[event.name] = replace(volume, snapshots=kept)
+        machine.volumes[event.name] = _relieved(replace(volume, snapshots=kept))
 
 
 def restore_requested(machine: Machine, header: Header, event: VolumeRestoreRequested) -> None:
@@ -339,25 +362,10 @@ def failed(machine: Machine, event: EffectFailed, trouble: Trouble, hold: Deadli
     be kept before a restore goes the restore: what was stopped for it runs again, on what it had.
     """
     volume = _mine(machine, event.name, event.uid)
-    if volume is None or not _is_wanted(volume, event):
+    if volume is None or not is_wanted(volume, event):
         return
     volume = replace(volume, hold=hold, trouble=trouble)
-    if event.permanent:
-        volume = _without(volume, event)
-    machine.volumes[event.name] = volume
-
-
-def _is_wanted(volume: Volume, event: EffectFailed) -> bool:
-    """Whether what failed is still to be done."""
-    match event.effect:
-        case "EnsureVolume":
-            return event.size_bytes == volume.size_bytes
-        case "TakeSnapshot":
-            return any(one.uid == event.snapshot and not (one.taken or one.leaving) for one in volume.snapshots)
-        case "RestoreVolume":
-            return event.snapshot == volume.restoring
-        case _:
-            return True
+    machine.volumes[event.name] = _without(volume, event) if event.permanent else _relieved(volume)
 
 
 def _without(volume: Volume, event: EffectFailed) -> Volume:
@@ -373,6 +381,17 @@ def _without(volume: Volume, event: EffectFailed) -> Volume:
             return replace(volume, restoring=0)
         case _:
             return volume
+
+
+def _relieved(volume: Volume) -> Volume:
+    """Without trouble that is said to be tried again, and is not: nothing is done to what is lost, or for what nobody
+    wants any more. What was given up is told of until somebody asks for something else."""
+    trouble = volume.trouble
+    if trouble is None or trouble.permanent:
+        return volume
+    if is_wanted(volume, trouble) and (volume.deleting or not volume.lost):
+        return volume
+    return replace(volume, trouble=None, hold=None)
 
 
 def power_lost(machine: Machine) -> None:

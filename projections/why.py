@@ -189,7 +189,7 @@ def _ended_since(workload: Workload, mine: Past) -> bool:
 def _advice(workload: Workload, status: Status, ill: int) -> str:
     """`ill`: so many runs that led here were to end because they were ill."""
     trouble, run = workload.trouble, workload.run
-    if trouble is not None:
+    if trouble is not None and status.detail is not Detail.WAITING:
         line = BY_REASON.get(trouble.reason, BY_DETAIL[status.detail])
     elif run is not None and run.oom and run.phase not in LIVE:
         line = OUT_OF_MEMORY if workload.kind == "container" else GUEST_OUT_OF_MEMORY

@@ -24,6 +24,7 @@ from projections.foreign import RUN, lift
 from projections.handlers import Handlers
 from projections.phases import BY_MOVE, LIVE, RunMove, RunPhase
 from projections.state import Deadline, Desired, Foreign, Machine, Revision, Run, Workload
+from projections.troubles import relieved
 
 _STARTED, _EXITED, _LOST = (BY_MOVE[move] for move in (RunMove.START, RunMove.EXIT, RunMove.LOSE))
 
@@ -345,11 +346,9 @@ def _foreign(header: Header, event: WorkloadExited | WorkloadLost, what: str) ->
 
 
 def _run_over(workload: Workload) -> Workload:
-    """Whatever its start or its stop had trouble with: with the run the goal is gone, and nobody will reach it."""
-    trouble = workload.trouble
-    if trouble is None or trouble.effect not in ("StartRun", "StopRun"):
-        return workload
-    return replace(workload, trouble=None, hold=None, hold_until_wall=0)
+    """Whatever its start, its stop, or what it needed while it ran had trouble with: with the run the goal is gone, and
+    the next one has its own."""
+    return relieved(workload, "StartRun", "StopRun", "MountVolume", "EnsureSecretFiles")
 
 
 def removed(machine: Machine, header: Header, event: WorkloadRemoved) -> None:

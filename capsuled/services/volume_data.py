@@ -25,6 +25,7 @@ from capsuled.volume_waits import (
     WAIT_S,
     VolumeWaits,
     as_made,
+    holds_up,
     not_yet,
     refuse_for,
     refuse_gone,
@@ -96,6 +97,7 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
             ended,
             LONG_WAIT_S,
             f"volume {volume.name} was not exported: no snapshot of it was taken in {LONG_WAIT_S / 60:.0f} minutes",
+            heeds=lambda trouble: holds_up(trouble, uid),
             given_up=lambda _, trouble: "Nothing was exported" if trouble.snapshot == uid else "",
         )
         taken = snapshot_of(now, uid)
@@ -250,7 +252,14 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
             case VolumeRemoved():
                 refuse_gone(asked.name)
         late = not_yet(f"volume {asked.name} is not there", f"get {asked.name}")
-        made = await self._until(asked.name, asked.uid, lambda one: bool(one.made_bytes) or one.lost, WAIT_S, late)
+        made = await self._until(
+            asked.name,
+            asked.uid,
+            lambda one: bool(one.made_bytes) or one.lost,
+            WAIT_S,
+            late,
+            heeds=lambda trouble: trouble.effect == "EnsureVolume",
+        )
         if made is None:
             if coming is not None:
                 await to_its_end(self._put_away(coming))

@@ -18,6 +18,7 @@ from capsuled.volume_waits import (
     VolumeWaits,
     as_made,
     asked_snapshot,
+    holds_up,
     is_of,
     label_now,
     not_yet,
@@ -81,9 +82,15 @@ class VolumeService(VolumeWaits, VolumeServiceServicer):
         end = await self._ended_before(answer, request.name, making.ends)
         if end is None:
             growing = f"does not have its {asked.size_bytes >> 20} MiB" if asked.made_bytes else "is not there"
-            late = not_yet(f"volume {request.name} {growing}", f"get {request.name}")
             now = await self._until(
-                request.name, asked.uid, is_over, WAIT_S, late, given_up=given_up, what_next=what_next
+                request.name,
+                asked.uid,
+                is_over,
+                WAIT_S,
+                not_yet(f"volume {request.name} {growing}", f"get {request.name}"),
+                heeds=lambda trouble: trouble.effect == "EnsureVolume",
+                given_up=given_up,
+                what_next=what_next,
             )
             if now is not None and now.size_bytes >= asked.size_bytes:
                 return await self._message(answer.machine, now)
@@ -115,8 +122,14 @@ class VolumeService(VolumeWaits, VolumeServiceServicer):
         leaving = answer.machine.volumes.get(request.name)
         if leaving is None:
             return pb.VolumeDeleteResponse(absent=True)
-        late = not_yet(f"volume {request.name} is not gone", f"get {request.name}")
-        await self._until(request.name, leaving.uid, lambda _: False, WAIT_S, late)
+        await self._until(
+            request.name,
+            leaving.uid,
+            lambda _: False,
+            WAIT_S,
+            not_yet(f"volume {request.name} is not gone", f"get {request.name}"),
+            heeds=lambda trouble: trouble.effect == "RemoveVolume",
+        )
         return pb.VolumeDeleteResponse(detached_from=users_of(answer.machine, request.name))
 
     async def Resize(self, request: pb.VolumeResizeRequest, context: Any) -> pb.Volume:
@@ -148,6 +161,7 @@ class SnapshotService(VolumeWaits, SnapshotServiceServicer):
                 not_yet(
                     f"snapshot {asked.label} of volume {request.volume} is not taken", f"snapshots {request.volume}"
                 ),
+                heeds=lambda trouble: holds_up(trouble, uid),
                 given_up=lambda _, trouble: UNCHANGED if is_of(trouble, "TakeSnapshot", uid) else "",
             )
             end = await self._answers.end(answer, request.volume, taking.ends)
@@ -191,8 +205,13 @@ class SnapshotService(VolumeWaits, SnapshotServiceServicer):
         answer = await self._answers.call(intents.DeleteSnapshot(request.volume, request.name), caller)
         volume = answer.machine.volumes[request.volume]
         leaving = {one.uid for one in volume.snapshots if one.label == request.name and one.leaving}
+
+        def heeds(trouble: Trouble) -> bool:
+            mine = trouble.effect == "RemoveSnapshot" and trouble.snapshot in leaving
+            return mine or trouble.effect == "EnsureVolume"
+
         late = not_yet(f"snapshot {request.name} of volume {request.volume} is not gone", f"snapshots {request.volume}")
-        await self._until(request.volume, volume.uid, lambda one: not _has(one, leaving), WAIT_S, late)
+        await self._until(request.volume, volume.uid, lambda one: not _has(one, leaving), WAIT_S, late, heeds=heeds)
         return pb.SnapshotDeleteResponse(absent=not leaving)
 
 

@@ -24,6 +24,7 @@ from journal.events import (
     CallAccepted,
     EffectFailed,
     Event,
+    SnapshotDeleteRequested,
     SnapshotRemoved,
     SnapshotTaken,
     VolumeDeleteRequested,
@@ -357,6 +358,53 @@ def no_room(store: Storehouse, effect: str, snapshot: int = 0, size_bytes: int =
         effect, "data", store.data.uid, "NO_SPACE", "full", permanent=True, snapshot=snapshot, size_bytes=size_bytes
     )
     store.happens(full)
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_what_another_snapshot_failed_of_refuses_nobody(dropped: bool) -> None:
+    """It may have been dropped since, as an export does, or be tried again."""
+
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        first = await store.taken()
+        taking = store.begin(store.snapshots.Take, pb.SnapshotTakeRequest(volume="data", name="export-1"))
+        await settled()
+        uid, failing = store.data.uid, store.data.snapshots[-1].uid
+        store.happens(EffectFailed("TakeSnapshot", "data", uid, "VOLUME_FAILED", "bad sector", snapshot=failing))
+        with pytest.raises(Refused) as caught:
+            await asyncio.wait_for(taking, 5)
+        assert caught.value.refusal.message == "bad sector. It is tried again by itself"
+        if dropped:
+            await store.dropped("export-1")
+        taking = store.begin(store.snapshots.Take, pb.SnapshotTakeRequest(volume="data", name="nightly"))
+        await settled()
+        store.happens(SnapshotTaken("data", uid, store.data.snapshots[-1].uid, 16 * MIB, "copy"))
+        assert (await asyncio.wait_for(taking, 5)).taken
+        deleting = store.begin(store.snapshots.Delete, pb.SnapshotDeleteRequest(volume="data", name=first.name))
+        await settled()
+        assert not deleting.done()
+        store.happens(SnapshotRemoved("data", uid, store.data.snapshots[0].uid))
+        await asyncio.wait_for(deleting, 5)
+
+    run(test)
+
+
+@pytest.mark.parametrize("effect", ["EnsureVolume", "RemoveSnapshot"])
+def test_what_comes_before_a_snapshot_and_fails_is_said_to_whoever_waits_for_that(effect: str) -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        await store.taken()
+        uid, (one,) = store.data.uid, store.data.snapshots
+        store.happens(SnapshotDeleteRequested("data", uid, one.uid))
+        failed = EffectFailed(
+            effect, "data", uid, "VOLUME_FAILED", "bad sector", snapshot=one.uid, size_bytes=store.data.size_bytes
+        )
+        store.happens(failed)
+        with pytest.raises(Refused) as caught:
+            await store.done(store.snapshots.Take, pb.SnapshotTakeRequest(volume="data", name="two"))
+        assert caught.value.refusal.reason == "VOLUME_FAILED"
+
+    run(test)
 
 
 def test_what_could_not_be_made_is_deleted_by_a_call_of_the_machines_own() -> None:
