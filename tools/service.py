@@ -2,8 +2,8 @@
 
 python -m tools.service install|uninstall [--purge]
 
-Everything but the state is in /opt/capsule, made beside the one that runs and then put in its place: installing again
-is the way to a later release.
+Everything but the state is in /opt/capsule, made beside the one that runs and then put in its place, which goes once
+the new one runs: installing again is the way to a later release, and to the end of an installation that was cut off.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from image import house, python
 from image.modes import settle
-from tools import place, root
+from tools import environment_file, place, root
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = Path("/opt/capsule")
@@ -27,28 +27,51 @@ OPTIONS = Path("/etc/default/capsuled")
 COMMANDS = ("capsulectl", "capsuled")
 LINKS = Path("/usr/local/bin")
 GUEST = Path("build/guest")
+SYSTEMD = Path("/run/systemd/system")
 
 
 def install() -> None:
     """Lay it down, and start it, or start it anew: what runs on it runs on."""
-    if not Path("/run/systemd/system").is_dir():
+    if not SYSTEMD.is_dir():
         raise SystemExit("this machine is not run by systemd: `make up` starts a daemon without it")
-    beside, former = PREFIX.with_suffix(".new"), PREFIX.with_suffix(".old")
-    for leftover in (beside, former):
-        shutil.rmtree(leftover, ignore_errors=True)
+    for name in COMMANDS:
+        _refuse_others(LINKS / name)
+    state, _ = _asked()
+    _put_back()
+    beside, former = _beside()
+    _remove(beside, former)
     _lay_down(beside)
+    os.sync()  # before it is anybody's: a power cut would leave files without content, in the place of those that ran
     if PREFIX.exists():
         PREFIX.rename(former)
     beside.rename(PREFIX)
-    shutil.rmtree(former, ignore_errors=True)
     shutil.copyfile(ROOT / "tools" / "capsuled.service", UNIT)
     settle(UNIT)
     for name in COMMANDS:
         _link(LINKS / name, PREFIX / "bin" / name)
     _systemctl("daemon-reload")
     _systemctl("enable", "--quiet", "capsuled")
+    os.sync()
     _systemctl("restart", "capsuled")
-    print(f"capsuled runs, now and after each boot; its state is in {STATE}, options of yours go into {OPTIONS}")
+    _remove(former)
+    print(f"capsuled runs, now and after each boot; its state is in {state}, options of yours go into {OPTIONS}")
+
+
+def _beside() -> tuple[Path, Path]:
+    """The release that is being laid down, and the one that ran before."""
+    return PREFIX.with_suffix(".new"), PREFIX.with_suffix(".old")
+
+
+def _put_back() -> None:
+    """Of an installation that was cut off between its two renames the former release is aside, and none in place."""
+    _, former = _beside()
+    if former.exists() and not PREFIX.exists():
+        former.rename(PREFIX)
+
+
+def _remove(*trees: Path) -> None:
+    for tree in trees:
+        shutil.rmtree(tree, ignore_errors=True)
 
 
 def _lay_down(prefix: Path) -> None:
@@ -70,45 +93,57 @@ def _lay_down(prefix: Path) -> None:
     settle(prefix)
 
 
-def _link(link: Path, target: Path) -> None:
+def _refuse_others(link: Path) -> None:
     if link.exists() and not link.is_symlink():
         raise SystemExit(f"{link} is there already and is not ours: remove it, and install again")
+
+
+def _link(link: Path, target: Path) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(target)
 
 
 def uninstall(purge: bool) -> None:
     """End what runs and take everything away; the state only where that was asked for."""
-    if not (UNIT.exists() or PREFIX.exists() or (purge and STATE.exists())):
+    if not any(one.exists() for one in (UNIT, PREFIX, *_beside(), *((STATE,) if purge else ()))):
         print("nothing is installed")
         return
+    state, options = _asked()
+    _put_back()
     if UNIT.exists():
         _systemctl("disable", "--quiet", "--now", "capsuled")
     daemon = PREFIX / "bin" / "capsuled"
-    if daemon.exists() and (STATE / "journal").is_dir():
-        subprocess.run([daemon, "--state", STATE, *_options(), "--halt"], check=True)
+    if daemon.exists() and (state / "journal").is_dir():
+        subprocess.run([daemon, "--state", STATE, *options, "--halt"], check=True)
     UNIT.unlink(missing_ok=True)
     for name in COMMANDS:
         if (LINKS / name).is_symlink() and os.readlink(LINKS / name).startswith(f"{PREFIX}/"):
             (LINKS / name).unlink()
-    shutil.rmtree(PREFIX, ignore_errors=True)
-    if Path("/run/systemd/system").is_dir():
+    _remove(PREFIX, *_beside())
+    if SYSTEMD.is_dir():
         _systemctl("daemon-reload")
     if purge:
-        shutil.rmtree(STATE, ignore_errors=True)
+        _remove(STATE.resolve())
+        if STATE.is_symlink():
+            STATE.unlink()
         OPTIONS.unlink(missing_ok=True)
-    stays = [str(one) for one in (STATE, OPTIONS) if one.exists()]
+    # A place that options named may hold more than a capsule: whoever named it removes it.
+    stays = [str(one) for one in dict.fromkeys((STATE, state, OPTIONS)) if one.exists()]
     print(f"uninstalled; {' and '.join(stays)} {'stay' if stays[1:] else 'stays'}" if stays else "uninstalled")
 
 
-def _options() -> Sequence[str]:
-    """Yours, of the bridge and the network: what is ended has to be found."""
-    if not OPTIONS.exists():
-        return ()
-    told = subprocess.run(
-        ["/bin/sh", "-c", f'. {OPTIONS}; printf %s "$CAPSULED_OPTIONS"'], capture_output=True, text=True, check=True
-    )
-    return told.stdout.split()
+def _asked() -> tuple[Path, Sequence[str]]:
+    """Where the state is, and what stands in the options, of the bridge, the network and the state: what is ended has
+    to be found."""
+    text = OPTIONS.read_text(errors="surrogateescape") if OPTIONS.exists() else ""
+    try:
+        options = environment_file.words(environment_file.variables(text).get("CAPSULED_OPTIONS", ""))
+    except ValueError as error:
+        raise SystemExit(f"{OPTIONS} cannot be read ({error}): correct it, and do the same again") from error
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--state", type=Path, default=STATE)
+    known, _ = parser.parse_known_args(options)
+    return known.state, options
 
 
 def _systemctl(*words: str) -> None:
