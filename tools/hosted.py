@@ -69,7 +69,10 @@ def _is_held(state: Path) -> bool:
 def start(state: Path) -> int:
     """Start the daemon, unless somebody else is just doing so, and wait until it answers. Returns its process id."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (state / "capsuled.out").open("ab") as out:
+    out_file = state / "capsuled.out"
+    if out_file.exists():  # the log has it, too: here the last two lives are enough
+        out_file.replace(out_file.with_suffix(".out.old"))
+    with out_file.open("wb") as out:
         child = subprocess.Popen(
             [BIN / "capsuled", "--state", state],
             stdin=subprocess.DEVNULL,

@@ -20,6 +20,7 @@ from capsuled.boot.links import Link, chosen, lacking, links
 from capsuled.boot.power import KEY_POWER, buttons, is_pressed
 from capsuled.boot.stages import API, KERNEL, Stages, before_us
 from capsuled.boot.storage import Mounted
+from capsuled.boot.sysfs import text_of
 from capsuled.boot.system import System
 from capsuled.condition import State
 from capsuled.identity import Identity
@@ -114,6 +115,12 @@ def test_the_uplink_is_the_first_that_has_a_link_and_stays_while_it_has(
 )
 def test_why_there_is_no_address_is_said(having: tuple[Link, ...], now: str, why: str) -> None:
     assert lacking(having, now) == why
+
+
+def test_what_a_device_calls_itself_need_be_no_text(tmp_path: Path) -> None:
+    (tmp_path / "model").write_bytes(b"Stick \xff\xb5 \n")
+    assert text_of(tmp_path / "model") == "Stick \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"
+    assert text_of(tmp_path / "none") == ""
 
 
 def test_of_an_interface_that_is_down_the_kernel_tells_no_carrier(tmp_path: Path) -> None:
