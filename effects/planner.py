@@ -4,6 +4,8 @@ One goal a workload at a time: the next follows from the state that the first on
 the machine is as its operators want it.
 """
 
+from msgspec.structs import replace
+
 from effects.goals import (
     AttachNetwork,
     CleanRun,
@@ -14,6 +16,7 @@ from effects.goals import (
     RemoveWorkload,
     StartRun,
     StopRun,
+    kind_of,
 )
 from effects.secret_planner import plan_files, plan_no_files
 from effects.volume_planner import plan_mounts, plan_release, plan_remount, plan_volume
@@ -22,7 +25,8 @@ from projections.foreign import rules_are_left
 from projections.network import in_use, is_bridged, wanted_mappings
 from projections.phases import LIVE, RunPhase
 from projections.secrets import values_for
-from projections.state import Machine, Trouble, Workload
+from projections.state import Machine, Workload
+from projections.volumes import held_by, is_awaited
 
 
 def plan(machine: Machine) -> tuple[Effect, ...]:
@@ -56,15 +60,15 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     run = workload.run
     image = _plan_image(machine, workload, attempt)
     if run is not None and run.phase in LIVE and _unwanted(workload):
-        if image is not None and run.phase is not RunPhase.STOPPING:
-            # What runs goes on until that which is to replace it can begin; also when that can never be had. Trouble
-            # with anything else, the start of this very run above all, says nothing of the image.
-            return plan_files(machine, workload, attempt) or (None if _never_had(trouble) else image)
+        awaited_volume = any(map(is_awaited, held_by(machine, workload)))
+        if image is not None and run.phase is not RunPhase.STOPPING and not awaited_volume:
+            return _plan_former(machine, workload, image, attempt)
         if users_left(machine, workload):
             return None
         # A start that never came to life is ended like any run: the driver looks, and finds what there is.
         grace_ms = workload.spec.stop_grace_ms
-        return StopRun(workload.name, workload.uid, run.number, grace_ms, workload.retry, attempt, workload.kind)
+        again = workload.retry_of("StopRun")
+        return StopRun(workload.name, workload.uid, run.number, grace_ms, again, attempt, workload.kind)
     release = plan_release(machine, workload, attempt)
     if release is not None:
         return release
@@ -78,7 +82,7 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     if workload.desired == "deleting":
         return RemoveWorkload(workload.name, workload.uid, workload.retry, attempt, workload.kind)
     if run is not None and run.phase not in LIVE and not run.cleaned:
-        again = workload.hold if trouble is not None and trouble.effect == "CleanRun" else None
+        again = workload.retry_of("CleanRun")
         return CleanRun(workload.name, workload.uid, run.number, again, attempt, workload.kind)
     if trouble is not None and trouble.permanent:
         return None
@@ -108,9 +112,30 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     )
 
 
-def _never_had(trouble: Trouble | None) -> bool:
-    """Whether the image was given up."""
-    return trouble is not None and trouble.permanent and trouble.effect == "EnsureImage"
+def _plan_former(machine: Machine, workload: Workload, image: EnsureImage, attempt: int) -> Effect | None:
+    """What is due of a run that is to be replaced and goes on until its successor can begin: also when the image of
+    that can never be had. What fails of mending it and the image take turns, each after the other's pause. Trouble with
+    anything else, the start of this very run above all, does not give the image up."""
+    files = plan_files(machine, workload, attempt)
+    if files is not None:
+        return files
+    trouble, mends = workload.trouble, _plan_mending(machine, workload, attempt)
+    if mends is not None and (trouble is None or trouble.effect != kind_of(mends)):
+        return mends
+    if trouble is not None and trouble.permanent and trouble.effect == "EnsureImage":
+        return None
+    return replace(image, not_before=workload.retry)
+
+
+def _plan_mending(machine: Machine, workload: Workload, attempt: int) -> Effect | None:
+    """What another hand took from a run that is to be replaced, if it is to be mended. What else is wanted of its
+    network is its successor's: it keeps what that will not have."""
+    link = workload.unlinked
+    if workload.address and machine.network.foreign is not None and not rules_are_left(machine, workload):
+        return _rules(machine, workload, attempt)
+    if link is not None and link.repair and is_bridged(workload):
+        return _link(workload, attempt)
+    return plan_remount(machine, workload, attempt)
 
 
 def _plan_image(machine: Machine, workload: Workload, attempt: int) -> EnsureImage | None:
@@ -120,8 +145,7 @@ def _plan_image(machine: Machine, workload: Workload, attempt: int) -> EnsureIma
         return None
     if pin.index_digest in machine.cached and not workload.asked:
         return None
-    again = workload.hold if workload.trouble is not None and workload.trouble.effect == "EnsureImage" else None
-    return EnsureImage(workload.name, workload.uid, pin, workload.asked, again, attempt)
+    return EnsureImage(workload.name, workload.uid, pin, workload.asked, workload.retry_of("EnsureImage"), attempt)
 
 
 def _plan_network(machine: Machine, workload: Workload, attempt: int) -> Effect | None:
@@ -132,16 +156,23 @@ def _plan_network(machine: Machine, workload: Workload, attempt: int) -> Effect 
     network, begins = machine.network, _due_run(workload) is not None
     left = rules_are_left(machine, workload) and not begins
     if network.ensured_seq < network.changed_seq and not (left or _may_leave(machine, workload)):
-        return EnsureNetwork(
-            workload.name, workload.uid, network.changed_seq, wanted_mappings(machine), workload.retry, attempt
-        )
+        return _rules(machine, workload, attempt)
     if not is_bridged(workload):
         return DetachNetwork(workload.name, workload.uid, workload.retry, attempt)
     unlinked = workload.unlinked
     left = unlinked is not None and not unlinked.repair and not begins
     if workload.desired == "running" and not (workload.attached or left):
-        return AttachNetwork(workload.name, workload.uid, workload.address, workload.retry, attempt, workload.kind)
+        return _link(workload, attempt)
     return None
+
+
+def _rules(machine: Machine, workload: Workload, attempt: int) -> EnsureNetwork:
+    upto, mappings = machine.network.changed_seq, wanted_mappings(machine)
+    return EnsureNetwork(workload.name, workload.uid, upto, mappings, workload.retry, attempt)
+
+
+def _link(workload: Workload, attempt: int) -> AttachNetwork:
+    return AttachNetwork(workload.name, workload.uid, workload.address, workload.retry, attempt, workload.kind)
 
 
 def _may_leave(machine: Machine, workload: Workload) -> bool:

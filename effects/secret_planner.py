@@ -15,9 +15,7 @@ def plan_files(machine: Machine, workload: Workload, attempt: int) -> EnsureSecr
     wanted = files_for(machine, spec)
     if not wanted or wanted == workload.secret_files:
         return None
-    failed = workload.trouble is not None and workload.trouble.effect == "EnsureSecretFiles"
-    hold = workload.hold if failed else None
-    return EnsureSecretFiles(workload.name, workload.uid, wanted, hold, attempt)
+    return EnsureSecretFiles(workload.name, workload.uid, wanted, workload.retry_of("EnsureSecretFiles"), attempt)
 
 
 def plan_no_files(workload: Workload, due: bool, attempt: int) -> RemoveSecretFiles | None:

@@ -13,6 +13,7 @@ from effects.goals import (
 )
 from projections.foreign import MOUNT
 from projections.phases import LIVE, RunPhase
+from projections.secrets import spec_of
 from projections.state import Machine, Volume, Workload
 from projections.volumes import due_snapshot, held_by, is_needed
 
@@ -53,10 +54,10 @@ def plan_release(machine: Machine, workload: Workload, attempt: int) -> CleanRun
     if not idle:
         return None
     if run is not None and not run.cleaned:
-        failed = workload.trouble is not None and workload.trouble.effect == "CleanRun"
-        hold = workload.hold if failed else None
-        return CleanRun(workload.name, workload.uid, run.number, hold, attempt, workload.kind)
-    return UnmountVolume(workload.name, workload.uid, idle[0].name, idle[0].uid, workload.retry, attempt, workload.kind)
+        again = workload.retry_of("CleanRun")
+        return CleanRun(workload.name, workload.uid, run.number, again, attempt, workload.kind)
+    again = workload.retry_of("UnmountVolume")
+    return UnmountVolume(workload.name, workload.uid, idle[0].name, idle[0].uid, again, attempt, workload.kind)
 
 
 def plan_mounts(machine: Machine, workload: Workload, attempt: int) -> MountVolume | None:
@@ -74,7 +75,7 @@ def plan_remount(machine: Machine, workload: Workload, attempt: int) -> MountVol
     mounted anew by the next run only: this one has it open."""
     if workload.run is None or workload.run.phase is not RunPhase.RUNNING:
         return None
-    for volume in held_by(machine, workload) if workload.spec.mounts else ():
+    for volume in held_by(machine, workload) if spec_of(workload, workload.run).mounts else ():
         mark = volume.foreign
         if mark is not None and mark.aspect == MOUNT and mark.repair:
             return _mount(workload, volume, attempt)

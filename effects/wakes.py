@@ -20,7 +20,6 @@ from journal.events import (
 )
 from projections.fold import fold
 from projections.images import users as users_of_image
-from projections.network import is_bridged
 from projections.secrets import users_of as users_of_secret
 from projections.state import Machine
 
@@ -51,7 +50,7 @@ def _elsewhere(machine: Machine, event: Event) -> tuple[str, ...]:
         case SecretRotated():
             return users_of_secret(machine, event.name)
         case NetworkDrifted() if not event.name:
-            return tuple(name for name, workload in machine.workloads.items() if is_bridged(workload))
+            return tuple(name for name, workload in machine.workloads.items() if workload.address)
         case ImageLost() | ImageRemoved():
             return tuple(name for digest in event.digests for name in users_of_image(machine, digest))
         case _:

@@ -171,6 +171,10 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         which holds up nothing else: neither a volume that is to go nor what is left of the run."""
         return self.hold if self.trouble is not None else None
 
+    def retry_of(self, effect: str) -> Deadline | None:
+        """The same for what waits for nothing but its own last try: another one's failure says nothing of it."""
+        return self.hold if self.trouble is not None and self.trouble.effect == effect else None
+
     address: str = ""
     attached: bool = False
     asked: bool = False

@@ -52,6 +52,12 @@ def running_users_of(machine: Machine, name: str) -> tuple[str, ...]:
     return tuple(user for user in users_of(machine, name) if machine.workloads[user].desired == "running")
 
 
+def concerned_by(machine: Machine, name: str) -> tuple[str, ...]:
+    """Whom a change of the volume may give something to do: its users, and a run of one that is declared without it."""
+    users, volume = users_of(machine, name), machine.volumes.get(name)
+    return users if volume is None or volume.holder in ("", *users) else (*users, volume.holder)
+
+
 def held_by(machine: Machine, workload: Workload) -> tuple[Volume, ...]:
     """The volumes that are mounted for this incarnation, by name."""
     name, uid = workload.name, workload.uid
@@ -67,7 +73,14 @@ def is_needed(workload: Workload, volume: Volume) -> bool:
 
 def _is_settled(volume: Volume) -> bool:
     """Whether nothing is to be done to it that needs it unmounted."""
-    return not (volume.deleting or volume.restoring or volume.lost) and volume.made_bytes >= volume.size_bytes
+    return not (volume.lost or is_awaited(volume))
+
+
+def is_awaited(volume: Volume) -> bool:
+    """Whether something is to be done to it for which whoever has it mounted ends. Of one that is lost that is only its
+    deletion: what is open of it is the last way to its data."""
+    changes = bool(volume.restoring) or volume.made_bytes < volume.size_bytes
+    return volume.deleting or (changes and not volume.lost)
 
 
 def due_snapshot(volume: Volume) -> Snapshot | None:

@@ -28,7 +28,7 @@ from effects.runs.protocol import MountedVolume
 from effects.runs.translation import run_spec
 from effects.secrets.protocol import SecretDirectory
 from journal.events import DaemonStarted, EffectFailed, EffectStarted, NetworkDrifted, WorkloadLost
-from journal.specs import ImagePin, MicroVM, PlacedSecret, PortMapping, VolumeMount
+from journal.specs import DriftPolicy, ImagePin, MicroVM, Network, PlacedSecret, PortMapping, VolumeMount
 from projections.intents import CreateVolume, Delete, Restart, Start, Stop
 from projections.network import Mapping
 from projections.phases import RunPhase
@@ -267,6 +267,65 @@ def test_another_hands_drift_is_mended_while_the_run_goes_on() -> None:
     story.converge()
     story.tell(NetworkDrifted("link", "web", 1))
     assert [type(goal) for goal in plan(story.machine)] == [AttachNetwork]
+
+
+def outlasting(permanent: bool, network: Network = "bridge", drift: DriftPolicy = "repair") -> Story:
+    """A run on the bridge goes on as it was declared before: the image of the next one cannot be had."""
+    story = Story()
+    story.apply(declared("web", network="bridge", ports=PORTS, drift=drift))
+    story.converge()
+    pin = ImagePin("docker.io/library/other:1", "sha256:" + "5" * 64, "sha256:" + "6" * 64)
+    ports = (PortMapping(80, 9090),) if network == "bridge" else ()
+    successor = declared("web", "other", pin=pin, network=network, ports=ports, drift=drift)
+    story.apply(replace(successor, image_ref=pin.ref))
+    failed(story, permanent)
+    assert plan(story.machine) == () if permanent else isinstance(plan(story.machine)[0], EnsureImage)
+    return story
+
+
+DRIFTS = {"EnsureNetwork": NetworkDrifted("rules"), "AttachNetwork": NetworkDrifted("link", "web", 1)}
+
+
+@pytest.mark.parametrize("permanent", [True, False], ids=["given up", "tried again"])
+@pytest.mark.parametrize("mends", DRIFTS)
+def test_another_hands_drift_is_mended_while_the_image_of_the_next_run_cannot_be_had(
+    mends: str, permanent: bool
+) -> None:
+    story = outlasting(permanent)
+    story.tell(DRIFTS[mends])
+    (goal,) = plan(story.machine)
+    assert kind_of(goal) == mends
+    story.reach(goal)
+    assert story.machine.network.foreign is None and story["web"].unlinked is None
+    assert [kind_of(one) for one in plan(story.machine)] == ([] if permanent else ["EnsureImage"])
+
+
+@pytest.mark.parametrize("mends", DRIFTS)
+def test_what_its_policy_leaves_so_is_left_so_there_too(mends: str) -> None:
+    story = outlasting(permanent=True, drift="report")
+    story.tell(DRIFTS[mends])
+    assert plan(story.machine) == ()
+
+
+def test_a_link_that_the_next_run_will_not_have_is_neither_taken_nor_made_again_before_that() -> None:
+    story = outlasting(permanent=True, network="host")
+    story.tell(DRIFTS["AttachNetwork"])
+    assert plan(story.machine) == ()
+
+
+@pytest.mark.parametrize("permanent", [True, False], ids=["given up", "tried again"])
+def test_what_fails_of_mending_takes_turns_with_the_image_and_neither_is_tried_at_once(permanent: bool) -> None:
+    story = outlasting(permanent)
+    story.tell(DRIFTS["EnsureNetwork"])
+    kinds, waits = [], 0
+    for _ in range(6):
+        (goal,) = plan(story.machine)
+        kinds.append(kind_of(goal))
+        waits += goal.not_before is not None
+        failed(story, permanent and isinstance(goal, EnsureImage))
+        story.pass_time(60)
+    assert kinds == ["EnsureNetwork", "EnsureImage"] * 3
+    assert waits == (3 if permanent else 6), "what is given up has no pause of its own"
 
 
 def test_a_workload_that_leaves_the_bridge_leaves_nothing_there() -> None:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from effects.goals import (
     CleanRun,
     Effect,
+    EnsureImage,
     EnsureVolume,
     MountVolume,
     RemoveSnapshot,
@@ -17,13 +18,15 @@ from effects.goals import (
     StopRun,
     TakeSnapshot,
     UnmountVolume,
+    VolumeEffect,
     detail_of,
     kind_of,
     snapshot_of,
 )
 from effects.planner import plan
-from journal.events import EffectFailed, VolumeLost
-from journal.specs import VolumeMount
+from journal.events import EffectFailed, VolumeDrifted, VolumeLost
+from journal.specs import ImagePin, VolumeMount
+from projections.admission import Admitted
 from projections.intents import (
     Apply,
     CreateVolume,
@@ -33,12 +36,14 @@ from projections.intents import (
     DeleteSnapshot,
     DeleteVolume,
     ImportVolume,
+    Intent,
     ResizeVolume,
     Start,
     Stop,
 )
 from projections.intents import RestoreVolume as Restore
 from projections.intents import TakeSnapshot as Take
+from projections.phases import RunPhase
 from projections.volumes import blocked
 from tests.support.story import Story, declared
 
@@ -72,6 +77,74 @@ def kinds(story: Story, told: Told | None = None) -> list[str]:
         story.reach(goals[0])
         assert len(found) < 40
     return found
+
+
+NEXT = ImagePin("docker.io/library/busybox:2", "sha256:" + "5" * 64, "sha256:" + "6" * 64)
+
+
+def surviving(permanent: bool, *, mounts: bool = True) -> Story:
+    """A run goes on as it was declared before, for the image of its successor cannot be had."""
+    story = living()
+    next_one = mounting() if mounts else declared("web")
+    story.apply(replace(next_one, image_ref=NEXT.ref, resolved=NEXT))
+    (goal,) = plan(story.machine)
+    assert isinstance(goal, EnsureImage)
+    story.begin(goal)
+    delay_ms = 0 if permanent else 60_000
+    story.tell(EffectFailed("EnsureImage", "web", goal.uid, "NOT_FOUND", "no", 0, 1, delay_ms, permanent))
+    assert not any(isinstance(goal, StopRun) for goal in plan(story.machine))
+    return story
+
+
+@pytest.mark.parametrize("permanent", [True, False], ids=["given up", "tried again"])
+@pytest.mark.parametrize(
+    ("call", "mounts"),
+    [
+        (Restore("data", "one", "before"), True),
+        (DeleteVolume("data", force=True), True),
+        (DeleteVolume("data"), False),
+        (ResizeVolume("data", 128 * MIB), False),
+    ],
+    ids=["restored", "deleted by force", "deleted", "grown"],
+)
+def test_a_run_whose_successor_has_no_image_ends_for_what_is_to_be_done_to_its_volume(
+    call: Intent, mounts: bool, permanent: bool
+) -> None:
+    story = surviving(permanent, mounts=mounts)
+    assert isinstance(story.call(call), Admitted)
+    (stop,) = plan(story.machine)
+    assert isinstance(stop, StopRun) and stop.not_before is None, "the image's pause is none of its"
+    while isinstance(goal := next(iter(plan(story.machine)), None), CleanRun | StopRun | UnmountVolume | VolumeEffect):
+        assert goal.not_before is None
+        story.reach(goal)
+    data, run = story.machine.volumes.get("data"), story["web"].run
+    assert run is not None and run.phase is RunPhase.EXITED and (goal is None or isinstance(goal, EnsureImage))
+    if isinstance(call, DeleteVolume):
+        assert data is None
+    else:
+        assert data is not None and not (data.holder or data.restoring) and data.made_bytes == data.size_bytes
+
+
+def test_a_lost_volume_ends_no_run_whose_successor_has_no_image_but_its_deletion_does() -> None:
+    story = surviving(permanent=True)
+    story.tell(VolumeLost("data", story.machine.volumes["data"].uid, mounted=True))
+    assert plan(story.machine) == ()
+    story.call(DeleteVolume("data", force=True))
+    assert [kind_of(goal) for goal in plan(story.machine)] == ["StopRun"]
+
+
+@pytest.mark.parametrize("permanent", [True, False], ids=["given up", "tried again"])
+@pytest.mark.parametrize("mounts", [True, False], ids=["mounts it", "does not"])
+def test_what_another_hand_unmounted_is_mounted_again_while_the_image_cannot_be_had(
+    permanent: bool, mounts: bool
+) -> None:
+    story = surviving(permanent, mounts=mounts)
+    story.tell(VolumeDrifted("data", story.machine.volumes["data"].uid, "unmounted"))
+    goal = plan(story.machine)[0]
+    assert isinstance(goal, MountVolume)
+    story.reach(goal)
+    assert story.machine.volumes["data"].foreign is None and story["web"].run is not None
+    assert [kind_of(one) for one in plan(story.machine)] == ([] if permanent else ["EnsureImage"])
 
 
 def test_a_volume_is_made_before_it_is_mounted_and_mounted_before_the_run() -> None:

@@ -20,7 +20,7 @@ from journal.events import (
     NetworkEnsured,
 )
 from projections.state import Machine
-from projections.volumes import users_of
+from projections.volumes import concerned_by
 from tests.histories.recorded import folded_of, releases
 from tests.support.chance import histories
 from tests.support.story import PIN, Story, declared
@@ -32,7 +32,7 @@ def keys_of(machine: Machine) -> set[str]:
 
 def reached_by(before: Machine, after: Machine, woken: set[str]) -> set[str]:
     """Whom the runner wakes: these, users of the volumes among them, and who waits for one of them with nothing due."""
-    users = {user for key in woken if key.startswith("volume/") for user in users_of(after, key[len("volume/") :])}
+    users = {user for key in woken if key.startswith("volume/") for user in concerned_by(after, key[len("volume/") :])}
     waiting = {
         key for key in keys_of(before) if plan_object(before, key) is None and woken & set(awaited_by(before, key))
     }
