@@ -1063,12 +1063,14 @@ class DaemonStarted(Event, frozen=True, omit_defaults=True, tag="daemon.started"
     """A life of the daemon began. `previous`: first, clean, crash, or power-lost (another boot id, no clean end).
 
     `keeps_streaks`: a new boot does not forget how often a workload ended in a row; before this field, it did.
+    `stable`: but of these, whose runs had lasted as long as their restart policies call stable by the entry before.
     """
 
     mode: Literal["hosted", "os"]
     previous: str
     pid: int = 0
     keeps_streaks: bool = False
+    stable: tuple[str, ...] = ()
 
 
 class DaemonCrashed(Event, frozen=True, omit_defaults=True, tag="daemon.crashed"):

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from projections.state import Run, Workload
+from projections.phases import RunPhase
+from projections.state import Machine, Run, Workload
 
 RETRY_FIRST_MS = 500
 RETRY_CAP_MS = 60_000
@@ -43,7 +44,7 @@ def after_end(
         return Verdict()
     if foreign and workload.drift == "report":
         return Verdict(streak=workload.streak)
-    lasted_ms = (mono_ns - run.started_mono) // 1_000_000 if run.started_mono and run.boot == boot else 0
+    lasted_ms = _lasted_ms(run, boot, mono_ns)
     streak = 1 if lasted_ms >= policy.stable_ms else workload.streak + 1
     if hopeless:
         return Verdict(streak=streak)
@@ -52,6 +53,25 @@ def after_end(
     # The exponent is bounded before the shift: a streak of thousands must not make a number of thousands of bits.
     delay_ms = min(policy.backoff_first_ms << min(streak - 1, 30), policy.backoff_cap_ms)
     return Verdict(restart=True, delay_ms=delay_ms, streak=streak)
+
+
+def _lasted_ms(run: Run, boot: str, mono_ns: int) -> int:
+    """For how long the run has lived at `mono_ns` of `boot`; 0 for one of another boot, or that nobody saw begin."""
+    return (mono_ns - run.started_mono) // 1_000_000 if run.started_mono and run.boot == boot else 0
+
+
+def stable_now(machine: Machine) -> tuple[str, ...]:
+    """The workloads that ended in a row before, and whose run was known to live, with the last entry, for as long as
+    their policy calls stable; by name."""
+    boot, mono_ns = machine.mono_boot, machine.mono_ns
+    return tuple(
+        name
+        for name, workload in sorted(machine.workloads.items())
+        if workload.streak > 0
+        and (run := workload.run) is not None
+        and run.phase is RunPhase.RUNNING
+        and _lasted_ms(run, boot, mono_ns) >= workload.spec.restart.stable_ms
+    )
 
 
 def retry_delay_ms(attempt: int) -> int:

@@ -164,6 +164,13 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
             case NetworkAttached(anew=True) if event.name == name and alive:
                 row = Row(kept=bool(alive))  # a microVM is started anew to have its new link
             case DaemonStarted():
+                if name in event.stable:
+                    row.streak = 0
+                    young = header.boot == boot and came is not None and header.mono - came.mono < STABLE_S * 10**9
+                    if came is None or came.boot != boot or young:
+                        wrong.append(
+                            f"{name} is said to have run well by entry {header.seq}, and had not lived so long"
+                        )
                 if header.boot != boot:
                     row.boots, row.imageless = row.boots + 1, None
                 mounted = mounted and header.boot == boot  # no mount outlives its boot
