@@ -82,7 +82,9 @@ def accept(*, yes: Yes = False, common: Common = COMMON) -> None:
 
 
 def _verified_here(directory: Path) -> dict[str, Any]:
-    if not (directory / "data.mdb").exists():
+    from journal.environment import is_begun
+
+    if not is_begun(directory):
         raise Failure(f"{directory} holds no journal: name the directory `journal` of a capsule's state")
     report = _report(directory)
     return {

@@ -19,7 +19,7 @@ import msgspec
 from capsuled.layout import Layout
 from journal.durable import settle, sync_directory, write_durably
 from journal.entry import Actor
-from journal.environment import FRONT_LOG
+from journal.environment import FRONT_LOG, HEAD
 from journal.events import Event, JournalRestored
 from journal.retention import COMPACTED
 from projections.operators import keeping
@@ -95,7 +95,7 @@ def take_over(layout: Layout) -> None:
         sync_directory(layout.identity)
     # What was noted beside the journal that goes is of that one, by its numbers.
     layout.side_log.unlink(missing_ok=True)
-    for name in ("head", "lock.mdb", FRONT_LOG):
+    for name in (HEAD, "lock.mdb", FRONT_LOG):
         (layout.journal / name).unlink(missing_ok=True)
     _move(data, layout.journal / "data.mdb")
     sync_directory(layout.journal)

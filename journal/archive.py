@@ -25,7 +25,7 @@ import msgspec
 
 from journal.durable import settle
 from journal.entry import UNREADABLE, MalformedEntry, Stored, check, genesis, unpack
-from journal.environment import IMPORTED, Environment, hold
+from journal.environment import IMPORTED, Environment, hold, left_behind
 from journal.errors import ForeignDirectory, HistoryCut, JournalError, JournalFull
 from journal.former import FORMER_MOST
 from journal.gaps import Gaps
@@ -277,6 +277,11 @@ def import_archive(source: BinaryIO, directory: Path) -> Title:
     """
     if (directory / "data.mdb").exists():
         raise ForeignDirectory(f"{directory} holds a journal already: import into an empty directory")
+    if left := left_behind(directory):
+        raise ForeignDirectory(
+            f"{directory} holds {' and '.join(left)} of a journal whose data.mdb is gone, which would be no part of "
+            "this one: import into an empty directory, or move them away"
+        )
     archive = Archive(source)
     made = not directory.exists()
     try:

@@ -23,6 +23,7 @@ from typing import Any
 
 import lmdb
 
+from journal.durable import sync_directory
 from journal.entry import genesis
 from journal.errors import ForeignDirectory, JournalBusy, JournalDamaged, JournalLocked, JournalReadOnly, UnknownFormat
 from journal.space import COMMIT_BYTES
@@ -37,6 +38,7 @@ BASE_FORMAT = 3
 FORMER_FORMAT = 4
 """There are former bases: a release that does not know them would leave in them what it removes from the entries."""
 FRONT_LOG = "front.log"
+HEAD = "head"
 FRONT_MARK = b"front"
 CURSOR_KEY = b"cursor"
 FIRST_MAP_BYTES = 256 << 20
@@ -49,7 +51,7 @@ DATABASES = ("facts", "audit", "meta", "by_object", "by_type", "by_call", "snaps
 _REMEDY = "Look at it with `capsulectl journal verify --dir`, or bring an export back with `capsulectl journal import`"
 IMPORTED = "data.mdb.import"
 """The directory in which an import makes what becomes `data.mdb` once it is whole."""
-_OWN_FILES = {"data.mdb", "lock.mdb", "owner.lock", "head", "side.log", FRONT_LOG, "data.mdb.compact", IMPORTED}
+_OWN_FILES = {"data.mdb", "lock.mdb", "owner.lock", HEAD, "side.log", FRONT_LOG, "data.mdb.compact", IMPORTED}
 """Anything else in the directory makes it a foreign one: nothing of somebody else's is ever written over. `side.log`
 lay here before it lay beside."""
 LOST_AND_FOUND = "lost+found"
@@ -154,6 +156,7 @@ class Environment:
             with self.lmdb.begin(write=True) as txn:
                 txn.put(b"format", str(LOG_FORMAT).encode(), db=self.db["meta"])
                 txn.put(b"id", identity, db=self.db["meta"])
+            sync_directory(self.directory)  # what only a journal has is never beside no journal, whatever comes
         elif int(stored) > FORMAT:
             raise UnknownFormat(
                 f"the journal at {self.directory} has format {int(stored)}; this release knows up to {FORMAT}: "
@@ -261,9 +264,14 @@ def _round_up(value: int, unit: int) -> int:
 def is_begun(directory: Path) -> bool:
     """Whether there is a journal, or what may be one: the directory is no new machine's."""
     try:
-        return (directory / "data.mdb").exists() or bool(_lost(directory))
+        return (directory / "data.mdb").exists() or bool(_lost(directory) or left_behind(directory))
     except OSError:
         return True
+
+
+def left_behind(directory: Path) -> list[str]:
+    """What only a journal has beside it, and nobody makes before there is one."""
+    return [name for name in (FRONT_LOG, HEAD) if (directory / name).exists()]
 
 
 def _lost(directory: Path) -> list[str]:
@@ -275,13 +283,21 @@ def _lost(directory: Path) -> list[str]:
 
 
 def _refuse_lost(directory: Path) -> None:
-    """Where the journal itself has lost its name, a new one would be another machine's beside what is left of this
-    one's. Raises JournalDamaged and OSError."""
-    if not (directory / "data.mdb").exists() and (lost := _lost(directory)):
+    """Where the journal itself is gone, a new one would be another machine's beside what is left of this one's. Raises
+    JournalDamaged and OSError."""
+    if (directory / "data.mdb").exists():
+        return
+    if lost := _lost(directory):
         raise JournalDamaged(
             f"{directory} holds no data.mdb, and the check of its file system left {lost[0]} in {LOST_AND_FOUND}, "
             "which may be it: no new one is begun. Move it back, or, where it is not the journal, out of "
             f"{LOST_AND_FOUND} (docs/operation.md, Lost and found)"
+        )
+    if left := left_behind(directory):
+        raise JournalDamaged(
+            f"{directory} holds {left[0]} of a journal whose data.mdb is gone: no new one is begun, for its newest "
+            f"entries may stand in {FRONT_LOG} alone. Put data.mdb back beside it, or, where that is lost, move "
+            f"{' and '.join(left)} away (docs/operation.md, Lost and found)"
         )
 
 

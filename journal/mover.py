@@ -21,7 +21,7 @@ from typing import NamedTuple
 import lmdb
 
 from journal import retention
-from journal.environment import Environment
+from journal.environment import HEAD, Environment
 from journal.errors import JournalDamaged, JournalReadOnly
 from journal.follower import Follower
 from journal.former import present_bytes
@@ -164,7 +164,7 @@ class Mover:
 
     def start(self) -> None:
         """Begin."""
-        self._head_file = HeadFile(self._env.directory / "head")
+        self._head_file = HeadFile(self._env.directory / HEAD)
         self._thread.start()
 
     def ask(self, job: Job) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from journal.codec import BadBody, UnknownMust, decode
 from journal.entry import MalformedEntry, Stored, check
+from journal.environment import HEAD
 from journal.errors import JournalBusy, JournalError
 from journal.gaps import Gaps
 from journal.head import Head, read_head
@@ -71,7 +72,7 @@ def verify(
     goes by, which are the entries from its newest whole snapshot on. `proven` hears of facts on the way. Raises
     JournalBusy, which says nothing of the journal."""
     # Before anything else: what a daemon that writes remembers meanwhile is behind what is looked at here.
-    witnesses = [witness for witness in (read_head(directory / "head"), head) if witness is not None]
+    witnesses = [witness for witness in (read_head(directory / HEAD), head) if witness is not None]
     try:
         reader = Reader.open(directory)
     except JournalBusy:

@@ -112,6 +112,22 @@ def test_a_journal_that_lost_its_name_is_damage_and_no_new_one_is_begun(tmp_path
     assert _started(directory)[:3] == (Condition.OK, "", KEY), "what is told to be done helps"
 
 
+@pytest.mark.parametrize("read_only", ["", "it ended 5 times in a row"])
+def test_a_journal_without_its_store_is_damage_and_what_is_left_of_it_stays_as_it_is(
+    tmp_path: Path, read_only: str
+) -> None:
+    directory, aside = tmp_path / "journal", tmp_path / "aside"
+    asyncio.run(_live(directory, 0))
+    front = (directory / "front.log").read_bytes()
+    (directory / "data.mdb").rename(aside)
+    condition, message, key, _ = _started(directory, read_only=read_only)
+    assert condition is Condition.DAMAGED and key == "" and not (directory / "data.mdb").exists()
+    assert "whose data.mdb is gone: no new one is begun" in message and "What runs goes on" in message
+    assert (directory / "front.log").read_bytes() == front
+    aside.rename(directory / "data.mdb")
+    assert _started(directory)[:3] == (Condition.OK, "", KEY), "what is told to be done helps"
+
+
 def test_where_nobody_has_a_shell_damage_is_mended_from_another_system(tmp_path: Path) -> None:
     directory = tmp_path / "journal"
     asyncio.run(_live(directory, 0))

@@ -331,6 +331,19 @@ def test_a_journal_is_never_imported_over(journal: Path, tmp_path: Path) -> None
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
 
 
+@pytest.mark.parametrize("left", [("front.log",), ("head",), ("front.log", "head")])
+def test_nothing_is_imported_beside_what_is_left_of_another_journal(tmp_path: Path, left: tuple[str, ...]) -> None:
+    for name in left:
+        (tmp_path / name).write_text("another's")
+    with pytest.raises(ForeignDirectory, match=f"holds {' and '.join(left)} of a journal whose data.mdb is gone"):
+        import_archive(io.BytesIO(forged(ENTRIES)), tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(left, "another's")
+    for name in left:
+        (tmp_path / name).unlink()
+    import_archive(io.BytesIO(forged(ENTRIES)), tmp_path)
+    assert verify(tmp_path).whole, "what is told to be done helps"
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_an_import_that_is_killed_is_no_journal_and_the_next_one_clears_it(tmp_path: Path, there: bool) -> None:
     content, new = forged(ledger(50).entries), tmp_path / "new"

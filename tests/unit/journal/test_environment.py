@@ -113,6 +113,40 @@ def test_where_the_journal_itself_may_have_lost_its_name_no_new_one_is_begun(tmp
     Environment(tmp_path).close()  # it gave the directory free, and what is told to be done helps
 
 
+@pytest.mark.parametrize("gone", [(), ("head",), ("front.log",)])
+def test_where_data_mdb_is_gone_from_beside_what_only_a_journal_has_no_new_one_is_begun(
+    tmp_path: Path, gone: tuple[str, ...]
+) -> None:
+    directory, aside = tmp_path / "journal", tmp_path / "aside"
+    live_once(directory)
+    (directory / "data.mdb").rename(aside)
+    for name in gone:
+        (directory / name).rename(tmp_path / name)
+    left = {path.name: path.read_bytes() for path in directory.iterdir()}
+    assert is_begun(directory)
+    for opened in (Environment, Reader.open):
+        with pytest.raises(JournalDamaged, match=r"whose data.mdb is gone: no new one is begun.* Put data.mdb back"):
+            opened(directory)
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == left
+    for name in gone:
+        (tmp_path / name).rename(directory / name)
+    aside.rename(directory / "data.mdb")
+    reader = Reader.open(directory)
+    assert not reader.misfit(), "what is told to be done helps"
+    reader.close()
+
+
+def test_a_new_journal_has_its_name_on_the_disk_before_there_is_anything_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut might leave what is refused for ever."""
+    synced: list[set[str]] = []
+    monkeypatch.setattr("journal.environment.sync_directory", lambda there: synced.append(set(os.listdir(there))))
+    live_once(tmp_path)
+    live_once(tmp_path)
+    assert len(synced) == 1 and "data.mdb" in synced[0] and not synced[0] & {"front.log", "head"}
+
+
 @pytest.mark.parametrize("made", [Path.touch, lambda path: path.symlink_to(path.parent)])
 def test_what_only_has_the_name_of_lost_and_found_is_foreign(tmp_path: Path, made: Callable[[Path], None]) -> None:
     made(tmp_path / "lost+found")
