@@ -141,6 +141,9 @@ def compact(environment: Environment) -> None:
         environment.lmdb.copyfd(fd, compact=True)
         _unmark(target)
         settle(target, directory / "data.mdb")
+        # Who has the former store open keeps its lock, which counts transactions on: by that one an opening would
+        # take the wrong one of the new store's two first pages, where the front log is still named.
+        (directory / "lock.mdb").unlink(missing_ok=True)
     except BaseException:
         target.unlink(missing_ok=True)
         raise

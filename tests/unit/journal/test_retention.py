@@ -3,14 +3,18 @@
 import asyncio
 import io
 import shutil
+import subprocess
+import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from journal import retention
+from journal.apart import verify_apart
 from journal.archive import Archive, export, import_archive
 from journal.entry import LOCAL, MalformedEntry
 from journal.environment import Environment
@@ -329,3 +333,55 @@ def test_a_release_that_knows_no_base_does_not_open_it(tmp_path: Path) -> None:
     with environment.lmdb.begin() as txn:
         assert txn.get(b"format", db=environment.db["meta"]) == b"3"
     environment.close()
+
+
+_HOLDS = """
+import sys
+from pathlib import Path
+from journal.reader import Reader
+reader = Reader.open(Path(sys.argv[1]))
+print(reader.last().header.seq, flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_open(directory: Path) -> Iterator[None]:
+    """As `journal verify --dir` and `export --dir` have it open for a while."""
+    command = [sys.executable, "-c", _HOLDS, str(directory)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None and int(child.stdout.readline()) == COUNT
+        try:
+            yield
+        finally:
+            child.kill()
+
+
+@pytest.mark.parametrize("moves", [0, 1])
+def test_a_start_behind_a_cut_goes_by_the_new_store_whoever_has_the_former_one_open(tmp_path: Path, moves: int) -> None:
+    """LMDB takes the one or the other of a store's first pages, by whether a number is odd that its lock counts on."""
+
+    async def cut(journal: Journal) -> None:
+        await truncated(journal, 30)
+        for _ in range(moves):
+            journal.append([Draft(WorkloadStopRequested("web-0", 1), LOCAL)])
+            await journal.durable(journal.seq)
+            await asyncio.wrap_future(journal._mover.move_all())
+
+    async def live(begun: Awaitable[Journal], story: Callable[[Journal], Awaitable[None]]) -> None:
+        journal = await begun
+        await story(journal)
+        await journal.close()
+
+    async def begun() -> Journal:
+        return Journal(Environment(tmp_path), HandClock())
+
+    asyncio.run(live(filled(tmp_path), lambda journal: journal.durable(COUNT)))
+    with held_open(tmp_path):
+        asyncio.run(live(begun(), cut))
+        assert verify_apart(tmp_path).findings == ()
+        environment = Environment(tmp_path)
+        last = Reader(environment).last()
+        assert not environment.mark and last is not None and last.header.seq == COUNT + 1 + moves
+        environment.close()
+    assert verify(tmp_path).whole
