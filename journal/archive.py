@@ -195,8 +195,10 @@ class Archive:
             yield stream, stored, value
         if closing is None or (closing.facts, closing.audit) != (counts["facts"], counts["audit"]):
             raise BadArchive("the archive is cut: its closing record is missing or counts other entries")
-        head = links.get("facts", (0, b""))[1].hex()
-        if not closing.head_hash == self.title.head_hash == head:
+        behind, head = links.get("facts", (1, b""))
+        if behind - 1 != self.title.last_seq:
+            raise BadArchive(f"the archive ends at entry {behind - 1}, and its title says {self.title.last_seq}")
+        if not closing.head_hash == self.title.head_hash == head.hex():
             raise BadArchive("the archive's head is not the one it names")
         lacks = (wrong for _, wrong in (*gaps.unannounced(), *gaps.unvouched()))
         self.unsaid = tuple(filter(None, (gaps.lost(), *lacks)))
@@ -243,7 +245,7 @@ def _line(source: BinaryIO) -> bytes:
 
 
 def _records(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """The records of the zlib stream, which must come to its own end, its checksum included."""
+    """The records of the zlib stream, which must come to its own end, its checksum included, and be all there is."""
     inflate, ready = zlib.decompressobj(), bytearray()
     while block := source.read(_BLOCK):
         while block:
@@ -251,6 +253,8 @@ def _records(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
                 ready += inflate.decompress(block, _INFLATED)
             except zlib.error as error:
                 raise BadArchive(f"the archive is altered: {error}") from error
+            if inflate.unused_data:
+                raise BadArchive("the archive goes on behind its end")
             block = inflate.unconsumed_tail
             at, end = 0, len(ready)
             with memoryview(ready) as view:

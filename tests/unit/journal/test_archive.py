@@ -78,9 +78,9 @@ def forged(
     title: Mapping[str, object] = MappingProxyType({}),
 ) -> bytes:
     """An archive written by hand, from the format in the module's docstring."""
-    hashes = entries[-1].hash.hex() if entries else ""
+    last_seq, hashes = (entries[-1].header.seq, entries[-1].hash.hex()) if entries else (0, "")
     line = {
-        "journal_id": bytes(range(16)).hex(), "release": "0.0.1", "first_seq": 1, "last_seq": len(entries),
+        "journal_id": bytes(range(16)).hex(), "release": "0.0.1", "first_seq": 1, "last_seq": last_seq,
         "head_hash": hashes, **title,
     }  # fmt: skip
     closing = {
@@ -118,6 +118,33 @@ def test_what_is_imported_is_byte_for_byte_what_was_exported(journal: Path, tmp_
 def test_an_export_up_to_an_entry_ends_there_and_is_whole(journal: Path) -> None:
     entries = read(exported(journal, upto=12))
     assert [stored.header.seq for stream, stored in entries if stream == "facts"] == list(range(1, 13))
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        *({"last_seq": seq} for seq in (0, len(ENTRIES) - 1, len(ENTRIES) + 1)),
+        *({"first_seq": seq} for seq in (0, 2)),
+        {"head_hash": "ab" * 32},
+        {"journal_id": "ab" * 16},
+    ],
+)
+def test_a_title_that_is_not_its_entries_is_no_archives(title: dict[str, object], tmp_path: Path) -> None:
+    """Whoever takes it over tells of it, and goes on behind the last entry that it names."""
+    with pytest.raises(BadArchive):
+        read(forged(ENTRIES, title=title))
+    with pytest.raises(BadArchive):
+        import_archive(io.BytesIO(forged(ENTRIES, title=title)), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("block", [archive._BLOCK, 0], ids=["in one go", "by itself"])
+def test_an_archive_is_all_there_is_of_its_file(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = forged(ENTRIES)
+    monkeypatch.setattr(archive, "_BLOCK", block or len(content.split(b"\n", 2)[2]))
+    assert len(read(content)) == len(ENTRIES)
+    with pytest.raises(BadArchive, match="goes on behind its end"):
+        read(content + b"\0")
 
 
 def test_an_empty_journal_can_be_taken_along(tmp_path: Path) -> None:
