@@ -233,16 +233,26 @@ class Replayed(msgspec.Struct, frozen=True, omit_defaults=True):
 def replay_journal(reader: Reader, upto: int = LAST, proceeds: Proceeds = unheard) -> tuple[Replayed, Machine]:
     """Fold everything again, the chain checked on the way. `proceeds` hears of each stride."""
     began = time.perf_counter()
+    while True:
+        beginnings = reader.beginnings()
+        machine, first, problem = _folded(reader, upto, proceeds)
+        # Where history was cut meanwhile it lacks what comes next. Each turn takes another cut, a call of somebody's.
+        if not problem or reader.beginnings() == beginnings:
+            return _replayed(began, machine, first, problem)
+
+
+def _folded(reader: Reader, upto: int, proceeds: Proceeds) -> tuple[Machine, int, str]:
+    """The state, the first entry behind what it began with, and why it ended early."""
     machine, first, problem = Machine(), 1, ""
     try:
         first, link, machine, problem = beginning(reader, upto)
         if problem:
-            return _replayed(began, machine, first, problem)
+            return machine, first, problem
         check_base(reader, machine, first)
         _replay_in_strides(_whole(reader.values(first, upto), first, link), machine, proceeds)
     except (UnknownMust, BadBody, MalformedEntry, BrokenChain, ContentGone) as error:
         problem = str(error)
-    return _replayed(began, machine, first, problem)
+    return machine, first, problem
 
 
 def _replayed(began: float, machine: Machine, first: int, problem: str) -> tuple[Replayed, Machine]:

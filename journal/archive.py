@@ -95,7 +95,7 @@ def export(reader: Reader, journal_id: bytes, upto: int = LAST, *, part: bool = 
     head = last[-1] if last else None
     head_hash = "" if head is None else head.hash.hex()
     head_seq = 0 if head is None else head.header.seq
-    began = places, first = reader.base_seqs(), reader.first_seq()
+    began = places, first = reader.beginnings()
     title = Title(journal_id.hex(), RELEASE, first, head_seq, head_hash, part or reader.breaks_off)
     places = tuple(seq for seq in places if seq <= head_seq)  # the fold up to there needs no later one
     yield (BASE_MAGIC if places else MAGIC) + msgspec.json.encode(title) + b"\n"
@@ -115,7 +115,7 @@ def export(reader: Reader, journal_id: bytes, upto: int = LAST, *, part: bool = 
                 yield block
         if stream == "audit" and _passed(reader, begin, end, counts[stream]):
             raise HistoryCut("reads were forgotten while they were exported, as newer ones came: export it again")
-    if (reader.base_seqs(), reader.first_seq()) != began:
+    if reader.beginnings() != began:
         raise HistoryCut("history was cut, or something removed from it, while it was exported: export it again")
     yield squeeze.compress(_record(_CLOSING, msgspec.json.encode(Closing(**counts, head_hash=head_hash))))
     yield squeeze.flush()

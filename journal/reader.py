@@ -225,6 +225,10 @@ class Reader:
         places = [int.from_bytes(key[len(FORMER_PREFIX) :], "big") for key, _ in former]
         return tuple(places if newest is None else (*places, int.from_bytes(newest[:8], "big")))
 
+    def beginnings(self) -> tuple[tuple[int, ...], int]:
+        """The bases' entries, and the first of history: what another call says once something was cut or removed."""
+        return self.base_seqs(), self.first_seq()
+
     def misfit(self) -> str:
         """What is wrong with the front log, in words; empty when nothing is. Entries that are missing before it are
         found by whoever reads them all."""

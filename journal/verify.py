@@ -80,17 +80,27 @@ def verify(
     except JournalError as error:
         return Report(0, 0, 0, "", (Finding(str(error)),))
     try:
-        snapshot = None if fold_version is None else reader.snapshot(fold_version)
-        begin = 1 if fold_version is None or snapshot is None else snapshot.seq
-        report = _chain(reader, "facts", begin, proven)
-        audit = _chain(reader, "audit", 1 if fold_version is None else LAST)
-        front = (Finding(misfit),) if (misfit := reader.misfit()) else ()
-        tail = tuple(finding for witness in witnesses if (finding := _tail(reader, report, witness)))
-        return msgspec.structs.replace(report, findings=report.findings + front + audit.findings + tail)
+        while True:
+            began = reader.beginnings()
+            report = _proof(reader, fold_version, witnesses, proven)
+            # Where history was cut meanwhile it lacks what is looked for. Each turn takes another cut, a call of
+            # somebody's.
+            if report.whole or reader.beginnings() == began:
+                return report
     except (lmdb.Error, MalformedEntry) as error:
         return Report(0, 0, 0, "", (Finding(f"the journal cannot be read: {error}"),))
     finally:
         reader.close()
+
+
+def _proof(reader: Reader, fold_version: int | None, witnesses: Sequence[Head], proven: Progress) -> Report:
+    snapshot = None if fold_version is None else reader.snapshot(fold_version)
+    begin = 1 if fold_version is None or snapshot is None else snapshot.seq
+    report = _chain(reader, "facts", begin, proven)
+    audit = _chain(reader, "audit", 1 if fold_version is None else LAST)
+    front = (Finding(misfit),) if (misfit := reader.misfit()) else ()
+    tail = tuple(finding for witness in witnesses if (finding := _tail(reader, report, witness)))
+    return msgspec.structs.replace(report, findings=report.findings + front + audit.findings + tail)
 
 
 def _chain(reader: Reader, stream: str, since: int, proven: Progress = _quiet) -> Report:

@@ -227,6 +227,10 @@ class SimulatedReader:
         """See Reader."""
         return tuple(base.seq for base in self._disk.bases)
 
+    def beginnings(self) -> tuple[tuple[int, ...], int]:
+        """See Reader."""
+        return self.base_seqs(), self.first_seq()
+
     def entries(self, first: int = 1, last: int = LAST) -> Iterator[Stored]:
         """See Reader."""
         return map(unpack, self.values(first, last))

@@ -258,6 +258,35 @@ def test_each_removal_takes_from_sight_what_is_between_it_and_its_mark_and_nothi
     telling(tmp_path / "here", story)
 
 
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_replay_under_which_something_is_forgotten_folds_what_is_left(
+    tmp_path: Path, cut: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capsuled.memory.STRIDE_ENTRIES", 100)
+
+    async def story(memory: Memory) -> None:
+        reader, loop, upto = memory.journal.reader, asyncio.get_running_loop(), 1_200
+        for _ in range(15):
+            memory.engine.record([DaemonStopped(reason="asked to")] * 100)
+        await memory.engine.durable()
+        await asyncio.wrap_future(memory.journal._mover.move_all())
+        head = reader.get(upto)
+        assert head is not None
+        forgetting = memory.truncate(upto, head.hash.hex(), dry_run=False) if cut else memory.excise(upto)
+        begun = list[int]()
+
+        def forgets() -> None:
+            if not begun:
+                begun.append(reader.first_seq())
+                asyncio.run_coroutine_threadsafe(forgetting, loop).result(10)
+
+        replayed, machine = await asyncio.to_thread(lambda: replay_journal(reader, proceeds=forgets))
+        assert begun == [1] and (replayed.problem, machine.seq) == ("", memory.engine.machine.seq)
+        assert replayed.state_hash == state_hash(memory.engine.machine)
+
+    telling(tmp_path, story)
+
+
 def test_a_former_base_goes_with_what_was_removed_at_or_before_it_or_is_said_in_it_too(tmp_path: Path) -> None:
     async def story(memory: Memory) -> None:
         reader, slip = memory.journal.reader, declared("web", "--password=a-slip")

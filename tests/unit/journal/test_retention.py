@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from journal import retention
@@ -24,7 +25,7 @@ from journal.reader import CUT_KEY, FORMER_PREFIX, Reader
 from journal.sequencer import THIS_BATCH, Draft
 from journal.snapshot import Snapshot, pack_snapshot
 from journal.space import Space
-from journal.verify import verify
+from journal.verify import Report, verify
 from journal.writer import Journal
 from tests.support.clock import HandClock
 
@@ -385,3 +386,51 @@ def test_a_start_behind_a_cut_goes_by_the_new_store_whoever_has_the_former_one_o
         assert not environment.mark and last is not None and last.header.seq == COUNT + 1 + moves
         environment.close()
     assert verify(tmp_path).whole
+
+
+_PROVES = """
+import sys
+from pathlib import Path
+import msgspec
+from journal.verify import Report, verify
+told = []
+def proven(first, seq):
+    if not told:
+        told.append(seq)
+        print(seq, flush=True)
+        sys.stdin.readline()
+print(msgspec.json.encode(verify(Path(sys.argv[1]), proven=proven)).decode())
+"""
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_proof_under_which_history_is_cut_proves_what_is_left(tmp_path: Path, cut: bool) -> None:
+    """Damage that was there before is found all the same."""
+
+    async def story() -> str:
+        journal = await filled(tmp_path)
+        for number in range(20):
+            journal.append([Draft(WorkloadStopRequested(f"web-{one}", number), LOCAL) for one in range(100)])
+        await journal.durable(journal.seq)
+        await asyncio.wrap_future(journal._mover.move_all())
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", _PROVES, str(tmp_path)), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert child.stdout is not None and await child.stdout.readline() == b"256\n"
+        if cut:
+            await truncated(journal, 1_700)
+        else:
+            alter(journal, 1_500)
+        told, _ = await child.communicate(b"\n")
+        await journal.close()
+        return told.decode()
+
+    report = msgspec.json.decode(asyncio.run(asyncio.wait_for(story(), 20)), type=Report)
+    assert (report.first_seq, report.whole) == ((1_701, True) if cut else (1, False)), report.findings
+
+
+def alter(journal: Journal, seq: int) -> None:
+    key, environment = seq.to_bytes(8, "big"), journal._env
+    with environment.lmdb.begin(write=True) as txn:
+        value = bytes(txn.get(key, db=environment.db["facts"]) or b"")
+        txn.put(key, value[:-1] + b"?", db=environment.db["facts"])
