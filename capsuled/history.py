@@ -103,10 +103,9 @@ def _at(placed: _Placed) -> int:
     return placed[0].header.at
 
 
-def _places(page: list[_Placed], wanted: Filter) -> tuple[list[tuple[int, str]], int]:
-    """Where the wanted ones of a page stand, and when the last of the page was written."""
-    found = [(stored.header.seq, stream) for stored, stream in page if wanted.matches(stored)]
-    return found, _at(page[-1]) if page else 0
+def _places(page: list[_Placed], wanted: Filter) -> list[tuple[int, str]]:
+    """Where the wanted ones of a page stand."""
+    return [(stored.header.seq, stream) for stored, stream in page if wanted.matches(stored)]
 
 
 class History:
@@ -186,15 +185,15 @@ class History:
 
     async def _newest(self, wanted: Filter, limit: int, spans: Sequence[_Span]) -> tuple[_Span, ...]:
         """What is left of each stream for the newest `limit` of them all: from the end backwards, until enough were
-        found or time has run out of the asked span."""
+        found. Times are no end: before what a clock wrote that was behind there may be others of the asked span."""
         firsts = {span.stream: span.last + 1 for span in spans}
         # Of two at the same moment, the one that is shown last is found first.
         source = merge(*(self._backwards(wanted, span) for span in reversed(spans)), key=_at, reverse=True)
-        async for some, oldest_at in self._aside.pages(source, lambda page: _places(page, wanted)):
+        async for some in self._aside.pages(source, lambda page: _places(page, wanted)):
             for seq, stream in some[:limit]:
                 firsts[stream] = seq
             limit -= len(some)
-            if limit <= 0 or oldest_at < wanted.since_ns:
+            if limit <= 0:
                 break
         return tuple(replace(span, first=firsts[span.stream]) for span in spans)
 

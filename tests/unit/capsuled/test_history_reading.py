@@ -223,6 +223,30 @@ def test_a_replay_is_compared_with_what_was_kept_at_or_before_its_end(tmp_path: 
     ]
 
 
+def test_what_a_clock_wrote_that_was_behind_hides_nothing_of_the_asked_span_before_it(tmp_path: Path) -> None:
+    clock, seqs = HandClock(), list[int]()
+    began = clock.wall
+
+    async def main() -> None:
+        journal = Journal(Environment(tmp_path / "journal"), clock)
+        for count, ahead_s in ((100, 0), (700, -86_400), (50, 86_400)):
+            clock.wall += ahead_s * 1_000_000_000
+            for _ in range(count):
+                clock.pass_time(1)
+                ((header, _),) = journal.append([Draft(CallAccepted("Test.Call"), LOCAL)])
+                if header.at >= began:
+                    seqs.append(header.seq)
+        await journal.close()
+
+    asyncio.run(main())
+    assert len(seqs) == 150
+    environment = Environment(tmp_path / "journal", readonly=True)
+    service = HistoryService(environment, Reader(environment), Engine())  # type: ignore[arg-type]
+    for limit in (0, 10, 120, 500):
+        assert entries(service, since_unix_ns=began, limit=limit) == seqs[-limit:]
+    environment.close()
+
+
 def test_readers_share_few_processes(served: tuple[HistoryService, Watched], monkeypatch: pytest.MonkeyPatch) -> None:
     service, _ = served
     begun, at_once, most = 0, 0, 0
