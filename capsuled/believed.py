@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable
 
 from capsuled.last_entries import STARTED, last_of_boot
+from capsuled.set_back import BEHIND_NS, ITS_HOST
 from capsuled.startup import token_of
 from capsuled.tokens import SKEW_S
 from capsuled.utc import utc_text
 from journal.clock import Clock
+from journal.codec import plain
 from journal.entry import MalformedEntry, Stored
 from journal.events import CallAccepted, ClockStepped, StreamOpened, type_of
 from journal.reader import Reader
@@ -24,9 +26,6 @@ log = logging.getLogger(__name__)
 
 LOOKED_AT = 512
 """Calls of its own machine, in a row, after which a hosted daemon looks no further for one that had a token."""
-
-BEHIND_NS = 60_000_000_000
-"""By so little a clock that is kept may be set back."""
 
 
 def believed_ns(reader: Reader) -> int:
@@ -81,16 +80,10 @@ async def warnings(clock: Clock, before_ns: int, last_ns: Callable[[], int]) -> 
     return (behind,) if behind else ()
 
 
-def set_back(last_ns: int, stamp_ns: int) -> tuple[ClockStepped, ...]:
-    """What a hosted life begins with whose entries are from before the last one: a moment is looked for between two of
-    these (moments.py)."""
-    behind_ns = last_ns - stamp_ns
-    return (ClockStepped(-(behind_ns // 1_000_000), "its host"),) if behind_ns > BEHIND_NS else ()
-
-
 def _set_ns(reader: Reader) -> int:
     """The end, so far, of the last boot in which a server of the time set the clock."""
-    stepped = next(reader.newest_of_type(type_of(ClockStepped)), None)
+    told = reader.newest_of_type(type_of(ClockStepped))
+    stepped = next((one for one in told if plain(one).get("server") != ITS_HOST), None)
     return 0 if stepped is None else _last_of_its_boot(reader, stepped).header.at
 
 

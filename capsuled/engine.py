@@ -11,6 +11,7 @@ from typing import Protocol
 
 from capsuled.call_entries import accepted, again, key_of, objects_of, turned_down
 from capsuled.caller import Caller, Keep, Outcome
+from capsuled.set_back import with_step
 from effects.wakes import folded
 from journal.clock import Clock
 from journal.entry import EFFECT, SYSTEM, Actor, Header
@@ -113,6 +114,7 @@ class Engine:
         before could not read, while the one that runs is on trial."""
         if self.machine.slots.tentative and (above := above_level(self.machine, [draft.event for draft in drafts])):
             raise AboveLevel(f"{above} is not written while this system is on trial: the one before could not read it")
+        drafts = with_step(drafts, self.machine.at, self._clock.wall_ns())
         entries = self._log.append(drafts, reserved=reserved, vital=vital)
         for header, event in entries:
             woken = folded(self.machine, header, event)

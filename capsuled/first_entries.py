@@ -7,7 +7,6 @@ import logging
 import os
 
 from capsuled import installed, restoring
-from capsuled.believed import set_back
 from capsuled.boot.ends import crashes, forget
 from capsuled.boot.system import MODE, System
 from capsuled.debug import left_over as debug_left_over
@@ -45,7 +44,6 @@ async def open_life(
     too small."""
     journal = memory.journal
     assert journal is not None
-    turned = set_back(memory.machine.at, clock.wall_ns()) if system is None else ()
     if (restored := restoring.laid_down(layout)) is not None:
         # Before anything is made of the state: some of it is another machine's until then.
         engine.record(restored.events(engine.machine), vital=True, actor=restored.actor)
@@ -68,7 +66,7 @@ async def open_life(
         engine.record(by_installer.events(engine.machine), vital=True, actor=installed.INSTALLER)
     # What was done meanwhile was done before this life: what a halt ended did not lose its power.
     engine.record(tuple(recovered(of_runs_noted, clock.boot_id)), vital=True, actor=SYSTEM)
-    engine.record((*crashed, *opening, *turned, *moved, *reset), vital=True, actor=SYSTEM)
+    engine.record((*crashed, *opening, *moved, *reset), vital=True, actor=SYSTEM)
     for opened, event in begun:
         engine.record((event,), cause=opened, vital=True, actor=SYSTEM)
     stray = False

@@ -66,8 +66,8 @@ class Moments:
         return seq
 
     def last_up_to(self, at_ns: int, now: int) -> int:
-        """The newest entry of that time, 0 for none. By halves, of the newest stretch that had begun by then: where a
-        server set the clock times may go back, and hardly ever in between."""
+        """The newest entry of that time, 0 for none. By halves, of the newest stretch that had begun by then: where the
+        clock was set times may go back, and hardly ever in between."""
         low, high = max(self._reader.first_seq(), 1) - 1, now
         for stepped in self._reader.newest_of_type(type_of(ClockStepped), now):
             if stepped.header.at <= at_ns:

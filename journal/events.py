@@ -857,7 +857,8 @@ class DiskGrowthFailed(Event, frozen=True, omit_defaults=True, tag="disk.growth_
 
 
 class ClockStepped(Event, frozen=True, omit_defaults=True, tag="clock.stepped"):
-    """The machine's clock was set, by so much, as a server on the network told the time, or a hosted one's host."""
+    """The machine's clock was set, by so much, as a server on the network told the time, or set back by somebody else:
+    `its host`."""
 
     EFFECT = "may"
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pytest
 
 from capsuled import believed
-from capsuled.believed import BEHIND_NS, believed_ns, clock_behind, host_believed_ns, host_time, set_back
+from capsuled.believed import believed_ns, clock_behind, host_believed_ns, host_time
 from capsuled.boot.console import banner
 from capsuled.boot.ground import Booted, Ground
 from capsuled.boot.ntp import bounds_of, judged
@@ -19,13 +19,15 @@ from capsuled.identity import load_or_make
 from capsuled.replays import ReplayGuard
 from capsuled.services.capsule import About
 from capsuled.session import ANONYMOUS
+from capsuled.set_back import BEHIND_NS, ITS_HOST, with_step
 from capsuled.startup import ClosedLog
 from capsuled.tokens import SKEW_S
-from journal.entry import LOCAL, Actor
+from journal.entry import LOCAL, SYSTEM, Actor
 from journal.environment import Environment
 from journal.errors import JournalReadOnly
 from journal.events import CallAccepted, ClockStepped, DaemonStarted, OperatorEnrolled, StreamOpened, UplinkChanged
 from journal.reader import Reader
+from journal.sequencer import Draft
 from projections.state import Machine
 from tests.support.clock import HandClock
 from tests.support.entries import Ledger, keep, live_once
@@ -250,7 +252,21 @@ def test_the_console_says_that_the_disk_is_read_only_and_the_time_is_not_known(t
     assert [line for line in banner(face).splitlines() if "!" in line] == [f"  ! {one}" for one in problems]
 
 
-def test_a_hosted_life_says_that_its_clock_went_back_but_not_for_a_minute() -> None:
-    (turned,) = set_back(10 * BEHIND_NS, BEHIND_NS)
-    assert (turned.by_ms, turned.server) == (-9 * 60_000, "its host")
-    assert set_back(2 * BEHIND_NS, BEHIND_NS) == set_back(BEHIND_NS, 5 * BEHIND_NS) == ()
+def test_a_clock_that_went_back_without_a_server_is_not_one_that_anybody_agreed_with(of: Any) -> None:
+    past = Past()
+    past.begins("right", NOW - 4 * HOUR)
+    past.is_set(NOW - 4 * HOUR)
+    past.begins("fast", NOW + FAST)
+    past.add(ClockStepped(-3_600_000, ITS_HOST), at=NOW + FAST - HOUR)
+    past.goes_on(NOW + FAST)
+    assert of(past, believed_ns) == NOW - 4 * HOUR
+
+
+def test_a_batch_from_before_the_last_entry_says_so_but_not_for_a_minute_nor_where_who_set_the_clock_does() -> None:
+    batch = (Draft(UplinkChanged("eth0", "10.0.0.2/24", "dhcp"), LOCAL),)
+    *first, told = with_step(batch, 10 * BEHIND_NS, BEHIND_NS)
+    assert (*first,) == batch and told == Draft(ClockStepped(-9 * 60_000, ITS_HOST), SYSTEM)
+    for last_ns, stamp_ns in ((2 * BEHIND_NS, BEHIND_NS), (BEHIND_NS, 5 * BEHIND_NS)):
+        assert with_step(batch, last_ns, stamp_ns) == batch
+    by_a_server = (Draft(ClockStepped(-9 * 60_000, "pool"), SYSTEM),)
+    assert with_step(by_a_server, 10 * BEHIND_NS, BEHIND_NS) == by_a_server

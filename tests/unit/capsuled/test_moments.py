@@ -1,19 +1,22 @@
 """Moments of the past: which entry each means, and the state right after it."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from capsule.v1 import history_pb2 as pb
+from capsuled.engine import Engine
 from capsuled.memory import packed
 from capsuled.moments import Moments
 from capsuled.rpc import Refused
 from journal.codec import decode
 from journal.environment import Environment
-from journal.events import ClockStepped, DaemonStarted, EmergencyRecovered, MachineHalted, VolumeApplied
+from journal.events import CallRead, ClockStepped, DaemonStarted, EmergencyRecovered, MachineHalted, VolumeApplied
 from journal.follower import Follower
 from journal.reader import Reader
+from journal.writer import Journal
 from projections.encoding import encode_state
 from projections.fold import FOLD_VERSION, fold
 from projections.state import Machine
@@ -148,6 +151,37 @@ def test_a_moment_after_the_clock_was_set_back_is_not_looked_for_before(tmp_path
         assert moments.seq_of(pb.Moment(at_unix_ns=at_ns), 22, "at") == seq
     assert moments.seq_of(pb.Moment(at_unix_ns=9 * HOUR), 20, "at") == 13
     environment.close()
+
+
+def test_each_minute_is_found_where_a_server_set_the_hosts_clock_back_behind_the_daemons_start(tmp_path: Path) -> None:
+    """As on a machine whose hardware keeps the local time: an hour fast until it is asked for."""
+    clock = HandClock()
+    began, right = clock.wall, clock.wall + 9 * HOUR
+
+    async def main() -> None:
+        journal = Journal(Environment(tmp_path), clock)
+        engine = Engine(journal, Machine(), clock, frozenset())
+        for boot, at, count, apart_s in (
+            ("before", began, 700, 40),
+            ("present", right + HOUR, 30, 0.1),
+            ("present", right, 120, 25),
+        ):
+            clock.boot_id, clock.wall = boot, at
+            for _ in range(count):
+                engine.record((CallRead("a"), CallRead("b")))
+                clock.pass_time(apart_s)
+        await engine.durable()
+        moments, now = Moments(journal.reader, clock.wall_ns), journal.seq
+        history = [(one.header.seq, one.header.at) for one in journal.reader.entries()]
+        for minutes in range(10 * 60):
+            at_ns = clock.wall - minutes * 60 * SECOND
+            there = max((seq for seq, at in history if at <= at_ns), default=0)
+            assert moments.last_up_to(at_ns, now) == there, minutes
+        stepped = [decode(one) for one in journal.reader.of_type("clock.stepped")]
+        assert [type(one) for one in stepped] == [ClockStepped] and len(history) == now == 2 * 850 + 1
+        await journal.close()
+
+    asyncio.run(main())
 
 
 def test_history_that_was_cut_begins_later(tmp_path: Path) -> None:
