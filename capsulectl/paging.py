@@ -5,12 +5,17 @@ import shutil
 import sys
 from collections.abc import Iterable
 from itertools import chain, islice
+from typing import Any
+
+_PAGERS = ("less", "more")
 
 
 def show_page(lines: Iterable[str]) -> None:
-    """Print the lines; in a terminal, what does not fit goes through `$PAGER` (less). An empty one is none."""
+    """Print the lines; in a terminal, what does not fit goes through `$PAGER` (less), as it comes. An empty one is
+    none."""
     lines = iter(lines)
-    if not (sys.stdout.isatty() and sys.stdin.isatty()) or os.environ.get("PAGER", "less") in ("", "cat"):
+    pager = _pager() if sys.stdout.isatty() and sys.stdin.isatty() else ""
+    if not pager:
         for line in lines:
             print(line)
         return
@@ -19,8 +24,42 @@ def show_page(lines: Iterable[str]) -> None:
     if more is None:
         print("".join(f"{line}\n" for line in first), end="")
         return
-    import pydoc
+    _feed(pager, chain(first, [more], lines))
 
+
+def _pager() -> str:
+    """The shell's words for it; empty for none."""
+    asked = os.environ.get("PAGER")
+    if asked in ("", "cat"):
+        return ""
+    if found := os.environ.get("MANPAGER") or asked:
+        return found
+    if os.environ.get("TERM") in ("dumb", "emacs"):
+        return ""
+    return next(filter(shutil.which, _PAGERS), "")
+
+
+def _feed(pager: str, lines: Iterable[str]) -> None:
+    """Whoever leaves it, or interrupts what comes, has seen enough; the pager has the terminal to its own end."""
     # As git has it: colours stay, a short text stays on the screen, long lines are not folded.
     os.environ.setdefault("LESS", "FRSX")
-    pydoc.pager("".join(f"{line}\n" for line in chain(first, [more], lines)))
+    pipe: Any = os.popen(pager, "w")
+    pipe.reconfigure(errors="backslashreplace")
+    try:
+        for line in lines:
+            pipe.write(f"{line}\n")
+            pipe.flush()
+    except (BrokenPipeError, KeyboardInterrupt):
+        pass
+    finally:
+        _await(pipe)
+
+
+def _await(pipe: Any) -> None:
+    """What a Ctrl-C means is the pager's to say, while it lives."""
+    while True:
+        try:
+            pipe.close()
+        except (BrokenPipeError, KeyboardInterrupt):
+            continue
+        return
