@@ -97,6 +97,22 @@ class Browser:
         self.send("Page.navigate", url=address)
         self.wait("Page.loadEventFired")
 
+    @contextmanager
+    def beside(self, address: str, seen: bool = True) -> Iterator[None]:
+        """Within, another tab shows this, and has loaded it; `seen`: in place of ours."""
+        ours, self._session = self._session, ""
+        tab = self.send("Target.createTarget", url="about:blank", background=not seen)["targetId"]
+        try:
+            self._session = self.send("Target.attachToTarget", targetId=tab, flatten=True)["sessionId"]
+            self.send("Page.enable")
+            self.open(address)
+            self._session = ours
+            yield
+        finally:
+            self._session = ""
+            self.send("Target.closeTarget", targetId=tab)
+            self._session = ours
+
     def run(self, script: str) -> Any:
         """The value of an expression in the page; of a promise, what it comes to."""
         answer = self.send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)

@@ -1,13 +1,14 @@
 // What one workload writes: its last lines and those that follow, or, of a moment that is past, the last up to it.
 
 import { byId, el, put } from "./make.js";
+import { whileSeen } from "./streams.js";
 import { timeText } from "./words.js";
 
 const KEPT = 2000;
 const PAUSE_MS = 5000;
 const body = byId("log");
 const note = byId("log-note");
-let source = null;
+let stop = () => {};
 let asked = "";
 let runNow = "";
 let ended = null; // how what was asked for came to its end: {run, why, until, at}
@@ -21,25 +22,34 @@ export function showLog(name, workload, untilMs) {
   if (wanted === asked && !(ended && workload && goesOn(workload))) return;
   asked = wanted;
   ended = null;
-  source?.close();
+  stop();
   body.replaceChildren();
   body.hidden = !name || (untilMs > 0 && !run);
   put(note, !name ? "Choose a workload to read what it writes." : body.hidden ? "It had not run yet." : "");
   if (body.hidden) return;
-  const mine = (source = new EventSource(wanted));
-  const end = (why) => {
-    mine.close();
+  const mine = (stop = whileSeen(() => opened(wanted, end)));
+  function end(why) {
+    mine();
     ended = { run: runNow, why, until: untilMs, at: performance.now() };
     put(note, why || (untilMs ? `These were the last lines of run ${run} up to this moment.` : "It writes no more."));
-  };
-  mine.addEventListener("lines", (event) => add(JSON.parse(event.data)));
-  mine.addEventListener("end", (event) => end(JSON.parse(event.data).why));
-  mine.onopen = () => put(note, "");
-  mine.onerror = () => {
+  }
+}
+
+/** The stream, which begins with the last lines whenever it is opened. */
+function opened(wanted, end) {
+  const source = new EventSource(wanted);
+  source.addEventListener("lines", (event) => add(JSON.parse(event.data)));
+  source.addEventListener("end", (event) => end(JSON.parse(event.data).why));
+  source.onopen = () => {
     body.replaceChildren();
-    if (mine.readyState === EventSource.CLOSED) end("There is nothing to read of it.");
+    put(note, "");
+  };
+  source.onerror = () => {
+    body.replaceChildren();
+    if (source.readyState === EventSource.CLOSED) end("There is nothing to read of it.");
     else put(note, "It cannot be read now; this is tried again.");
   };
+  return source;
 }
 
 /** A stopped workload was started again. Or, with a pause, as each try is a read that is noted: it could not be read,

@@ -5,6 +5,7 @@ import { showLog } from "./log.js";
 import { byId, el, keep, put, say, tell } from "./make.js";
 import { ask, forget, recall, remember } from "./memory.js";
 import { showEvents, showHints, showMoment } from "./moment.js";
+import { MANY, whileSeen } from "./streams.js";
 import { showTimeline } from "./timeline.js";
 import { clock, many, momentText, phaseText, setClock, span, toneOf } from "./words.js";
 
@@ -234,8 +235,10 @@ function linked(how, text) {
   put(byId("link-text"), text);
 }
 
-const live = new EventSource("follow/live");
-const news = (kind, action) => live.addEventListener(kind, (event) => {
+const OPENS_MS = 10_000;
+
+const kinds = new Map();
+const news = (kind, action) => kinds.set(kind, (event) => {
   action(JSON.parse(event.data));
   show();
 });
@@ -292,9 +295,17 @@ news("gone", ({ why }) => {
   wasGone = true;
 });
 
-live.onerror = () => {
-  linked("gone", "ended");
-  trouble("capsulectl ui has ended, or cannot be reached: start it again, and open the address that it prints.");
-};
+whileSeen(() => {
+  const live = new EventSource("follow/live");
+  const late = setTimeout(() => live.readyState === EventSource.CONNECTING && trouble(`Nothing comes from capsulectl ui: ${MANY}`), OPENS_MS);
+  for (const [kind, action] of kinds) live.addEventListener(kind, action);
+  live.onopen = () => clearTimeout(late);
+  live.onerror = () => {
+    clearTimeout(late);
+    linked("gone", "ended");
+    trouble("capsulectl ui has ended, or cannot be reached: start it again, and open the address that it prints.");
+  };
+  return live;
+});
 
 setInterval(show, 10_000); // ages grow by themselves

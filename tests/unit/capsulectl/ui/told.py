@@ -56,7 +56,8 @@ class Method:
 
     def __call__(self, request: Any, timeout: float | None, metadata: Any) -> Streamed:
         self._machine.asked.append((self._name, request))
-        return self._machine.streams.pop(0)
+        named = self._machine.by_name.pop(self._name.partition("/")[2], None)
+        return named or self._machine.streams.pop(0)
 
 
 class Machine:
@@ -68,6 +69,8 @@ class Machine:
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
         self.streams: list[Streamed] = []
+        self.by_name: dict[str, Streamed] = {}
+        """Streams of methods that are asked for in no certain order."""
         self.heads = Heads("nowhere", lambda seen, told: "")
         self.answers: dict[str, Any] = {
             "CapsuleService/GetInfo": capsule_pb2.GetInfoResponse(hostname="home", journal_seq=2, condition="ok"),
