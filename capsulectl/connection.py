@@ -41,6 +41,8 @@ _OPTIONS: list[tuple[str, Any]] = [
     # A machine whose power went says nothing any more: a followed log must notice.
     ("grpc.keepalive_time_ms", 15_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # Who goes on asking for one that was away is answered soon after it is back. Of itself gRPC pauses for two minutes.
+    ("grpc.max_reconnect_backoff_ms", 4_000),
 ]
 
 

@@ -12,6 +12,7 @@ from capsulectl import connection, secure
 from capsulectl.connection import failure_of
 from capsulectl.errors import NO_TIMES, NotLetIn
 from capsulectl.handshake import sentence
+from capsulectl.ui.live import RETRY_S
 
 
 class Broken:
@@ -85,6 +86,11 @@ def test_who_may_not_open_it_is_told_how_root_does(shut: str, tmp_path: Path, mo
     assert _closed(path).endswith(f". `sudo capsulectl … --capsule 'unix:{path}'` asks as root")
     monkeypatch.setattr(connection, "DEFAULT_SOCKET", path)
     assert _closed(path).endswith(". `sudo capsulectl …` asks as root")
+
+
+def test_a_channel_tries_again_no_later_than_the_page_that_waits_for_it() -> None:
+    """gRPC's own pauses grow up to two minutes."""
+    assert dict(connection._OPTIONS)["grpc.max_reconnect_backoff_ms"] <= RETRY_S[-1] * 1_000
 
 
 @pytest.mark.parametrize("details", ["errors resolving nosuch.invalid:50000: [field:hostname]", "empty address list"])
