@@ -18,6 +18,7 @@ from capsulectl.options import COMMON, Common, DryRun, Output, Unasked, Yes
 from capsulectl.progress import bar
 from capsulectl.prompt import confirm
 from capsulectl.render import age, moment, say, show_table, table, write_items
+from capsulectl.sending import UNCHANGED, send
 from capsulectl.words import short_image
 from projections.words import bytes_text
 
@@ -187,7 +188,7 @@ def push(
             show(archive, done, total, "unpacking")
 
         # No deadline: a slow line takes what it takes, and a capsule that is gone is noticed by the connection itself.
-        answer = connection.call(connection.images.Push, messages(), timeout=None)
+        answer = send(connection, connection.images.Push, messages(), archive, timeout=None, then=UNCHANGED)
     here = f", {bytes_text(skipped)} were here already" if skipped else ""
     say(f"{bytes_text(answer.bytes_received)} received{here}", common.quiet)
     for ref in answer.image_refs:

@@ -1,10 +1,10 @@
 """`capsulectl restore`: a blank machine takes over the memory in an archive, and does what is wanted in it."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -13,6 +13,7 @@ from capsulectl.admitted import Admitted, admitted
 from capsulectl.connection import Connection
 from capsulectl.contexts import Target
 from capsulectl.errors import TIMED_OUT, USAGE, Failure, NotLetIn
+from capsulectl.files import file_to_send
 from capsulectl.heads import Seen, keep
 from capsulectl.inventory import Lack, Remembered, lacks, needed_images, remembered
 from capsulectl.options import COMMON, Common, DryRun, Output, Timeout, Yes
@@ -20,6 +21,7 @@ from capsulectl.progress import bar
 from capsulectl.prompt import confirm
 from capsulectl.render import moment, say, show_table, shown_beside, write
 from capsulectl.sealed_file import Sealed, check_wanted, passphrase_of, unsealed
+from capsulectl.sending import UNCHANGED, send
 
 CHUNK_BYTES = 256 << 10
 VALUES_BYTES = 1 << 20
@@ -70,7 +72,7 @@ def restore(
     elif past.unsaid:
         say(f"{file} lacks what it does not tell of: {'; '.join(past.unsaid)}", common.quiet)
     confirm(f"Let {_machine(connection)} take it over?", yes)
-    answer = _send(connection, Path(file), sealed, common)
+    answer = _send(connection, file, sealed, common)
     _wait(connection.target, answer, timeout)
     _tell(past, answer, missing, admits, output, common)
 
@@ -125,23 +127,22 @@ def _admits(connection: Connection, past: Remembered) -> Admitted:
     return admitted(past.machine, who, connection.read(connection.identity.KeyList, identity_pb2.KeyListRequest()).keys)
 
 
-def _send(connection: Connection, archive: Path, sealed: Sealed | None, common: Common) -> Any:
+def _send(connection: Connection, file: str, sealed: Sealed | None, common: Common) -> Any:
     from capsule.v1 import move_pb2 as pb
 
-    total = archive.stat().st_size
+    source, total = file_to_send(file)
     with bar(common.quiet) as show:
 
         def messages() -> Iterator[Any]:
             yield pb.RestoreRequest(metadata=pb.RestoreMetadata(total_bytes=total))
             yield from _values(sealed)
             done = 0
-            with archive.open("rb") as source:
-                while chunk := source.read(CHUNK_BYTES):
-                    yield pb.RestoreRequest(chunk=chunk)
-                    done += len(chunk)
-                    show(archive.name, done, total, "proving it" if done == total else "sending")
+            while chunk := source.read(CHUNK_BYTES):
+                yield pb.RestoreRequest(chunk=chunk)
+                done += len(chunk)
+                show(os.path.basename(file), done, total, "proving it" if done == total else "sending")
 
-        return connection.call(connection.move.Restore, messages(), timeout=RESTORE_S)
+        return send(connection, connection.move.Restore, messages(), file, timeout=RESTORE_S, then=UNCHANGED)
 
 
 def _values(sealed: Sealed | None) -> Iterator[Any]:

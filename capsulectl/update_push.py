@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 from cyclopts import Parameter
 
@@ -21,9 +21,11 @@ from capsulectl.progress import Show, bar
 from capsulectl.prompt import confirm
 from capsulectl.quantities import seconds_text
 from capsulectl.render import say
+from capsulectl.sending import send
 from capsulectl.update import HOW_TO_KEEP, duration, health, why
 from projections.update_words import system_text
 
+_UNREAD = "what runs goes on, and the other slot may be written in part: push it again, whole"
 CHUNK_BYTES = 1 << 20
 PUSH_S = 3_600.0
 CALL_S = 5.0
@@ -90,7 +92,6 @@ def push(
         words = f"--auto-confirm watches for longer than the new system may run unconfirmed ({duration(int(window))})"
         raise Failure(f"{words}: say a longer --window, too", USAGE)
     source, size = file_to_send(str(bundle))
-    source.close()
     connection = Connection(common.capsule)
     before = connection.read(connection.updates.Status, update_pb2.UpdateStatusRequest())
     if not stay:
@@ -108,8 +109,8 @@ def push(
     )
     boot = connection.read(connection.capsule.GetInfo, pb.GetInfoRequest()).boot_id
     with bar(common.quiet) as show:
-        sent = _messages(bundle, metadata, size, show)
-        answer = connection.call(connection.capsule.UpdateOS, sent, timeout=PUSH_S)
+        messages = _messages(source, bundle.name, metadata, size, show)
+        answer = send(connection, connection.capsule.UpdateOS, messages, str(bundle), timeout=PUSH_S, then=_UNREAD)
     new = system_text(answer.next_version, answer.next_commit)
     say(f"update {answer.uid}: {new} is in {answer.next_slot}, read back and whole", common.quiet)
     print(answer.uid)
@@ -121,14 +122,15 @@ def push(
         _followed(connection.target, answer, boot, timeout, auto_confirm, common.quiet)
 
 
-def _messages(bundle: Path, metadata: pb.UpdateOSMetadata, size: int, show: Show) -> Iterator[pb.UpdateOSRequest]:
+def _messages(
+    source: BinaryIO, name: str, metadata: pb.UpdateOSMetadata, size: int, show: Show
+) -> Iterator[pb.UpdateOSRequest]:
     yield pb.UpdateOSRequest(metadata=metadata)
     done = 0
-    with bundle.open("rb") as source:
-        while piece := source.read(CHUNK_BYTES):
-            yield pb.UpdateOSRequest(chunk=piece)
-            done += len(piece)
-            show(bundle.name, done, size, "reading it back" if done == size else "writing")
+    while piece := source.read(CHUNK_BYTES):
+        yield pb.UpdateOSRequest(chunk=piece)
+        done += len(piece)
+        show(name, done, size, "reading it back" if done == size else "writing")
 
 
 def _followed(

@@ -13,6 +13,7 @@ from capsulectl.files import check_no_option, to_send, to_write, written
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.progress import bar
 from capsulectl.render import say, write
+from capsulectl.sending import UNCHANGED, send
 from capsulectl.volume import Name, New, as_data
 from projections.words import bytes_text
 
@@ -73,7 +74,7 @@ def import_(
                 done += len(chunk)
                 show(name, done, total, "sending")
 
-        volume = connection.call(connection.volume_data.Import, messages(), timeout=None)
+        volume = send(connection, connection.volume_data.Import, messages(), file, timeout=None, then=UNCHANGED)
     if output in ("json", "yaml"):
         write(as_data(volume), output)
     else:
