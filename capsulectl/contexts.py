@@ -25,7 +25,7 @@ def config_dir() -> Path:
     clients of the same capsules do not look there, and would have keys and contexts of their own."""
     chosen = os.environ.get("CAPSULE_CONFIG_DIR")
     if chosen:
-        return Path(chosen)
+        return Path(chosen).absolute()  # what is kept names files there
     try:
         return Path.home() / ".config" / "capsule"
     except RuntimeError as error:
@@ -107,7 +107,8 @@ def save_shared(content: dict[str, Any]) -> None:
 def _save(name: str, content: dict[str, Any]) -> None:
     import yaml
 
-    replace_file(config_dir() / name, yaml.safe_dump(content, sort_keys=True, allow_unicode=True).encode())
+    path = Path(os.path.realpath(config_dir() / name))  # a link to where somebody keeps it stays one
+    replace_file(path, yaml.safe_dump(content, sort_keys=True, allow_unicode=True).encode())
 
 
 def current(local: dict[str, Any], shared: dict[str, Any]) -> str:

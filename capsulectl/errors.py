@@ -30,6 +30,10 @@ class NotLetIn(Failure):
     """Raised when the capsule refuses who asks, by the key or by its role: to ask again later changes nothing."""
 
 
+class Impostor(Failure):
+    """Raised when who answers shows another certificate than the pinned one: an operator has to look at that."""
+
+
 class Ended(BaseException):
     """Raised by a signal that ends us, where something has to be tidied up first (endings.py). `code` stands for it."""
 

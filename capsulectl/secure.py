@@ -5,6 +5,7 @@ as the only certificate to trust. A file counts only if it has the fingerprint t
 """
 
 import base64
+import contextlib
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import grpc
 
 from capsulectl.contexts import Target, config_dir
-from capsulectl.errors import Failure
+from capsulectl.errors import Failure, Impostor
 from capsulectl.files import replace_file
 from capsulectl.handshake import endpoint, fingerprint_of, met, pem_of, presented, sentence
 
@@ -105,8 +106,9 @@ def _pinned(target: Target) -> bytes:
     except OSError as error:
         raise Failure(f"the capsule does not answer at {target.address}: {sentence(error)}") from error
     if fingerprint_of(der) != target.fingerprint:
-        raise Failure(_changed(target, fingerprint_of(der)))
-    keep(der)
+        raise Impostor(_changed(target, fingerprint_of(der)))
+    with contextlib.suppress(Failure):  # it is the right one, and is asked for again
+        keep(der)
     return pem_of(der)
 
 
@@ -132,7 +134,7 @@ def why_unreachable(address: str, resolved: bool = True) -> str:
         return sentence(error)
     shown = fingerprint_of(der)
     if target is not None and shown != target.fingerprint:
-        raise Failure(_changed(target, shown))
+        raise Impostor(_changed(target, shown))
     if not goes_on:
         return "what answers there is no capsule: is it the right port?"
     if not resolved:
