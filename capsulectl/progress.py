@@ -1,5 +1,6 @@
 """A line that shows how far something is: on a terminal only, and gone when it is done."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -21,13 +22,18 @@ Show = Callable[[str, int, int, str], None]
 
 @contextmanager
 def bar(quiet: bool = False, drawn: Callable[[str, int, int, str], str] | None = None) -> Iterator[Show]:
-    """What is shown in the block is drawn over and over in one line of standard error; off a terminal, nothing is.
-    `drawn`: other words than those for bytes."""
+    """What is shown in the block is drawn over and over in one line of standard error; off a terminal, nothing is. On
+    one that has gone, what is being done goes on. `drawn`: other words than those for bytes."""
     stream = sys.stderr
     if quiet or not stream.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda what, done, total, words: None
         return
     drawn_s = 0.0
+
+    def write(text: str) -> None:
+        with contextlib.suppress(OSError):
+            stream.write(text)
+            stream.flush()
 
     def show(what: str, done: int, total: int, words: str) -> None:
         nonlocal drawn_s
@@ -36,14 +42,12 @@ def bar(quiet: bool = False, drawn: Callable[[str, int, int, str], str] | None =
             drawn_s = now
             width = shutil.get_terminal_size().columns - 1
             text = drawn(what, done, total, words) if drawn else line(what, done, total, words, width)
-            stream.write(f"\r\x1b[K{printable(text)[:width]}")
-            stream.flush()
+            write(f"\r\x1b[K{printable(text)[:width]}")
 
     try:
         yield show
     finally:
-        stream.write("\r\x1b[K")
-        stream.flush()
+        write("\r\x1b[K")
 
 
 def line(what: str, done: int, total: int, words: str, width: int) -> str:

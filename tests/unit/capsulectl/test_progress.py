@@ -1,8 +1,12 @@
 """A line of progress in windows of every width: how far it is is told in all of them."""
 
+import contextlib
+import os
+import pty
+
 import pytest
 
-from capsulectl.progress import line
+from capsulectl.progress import bar, line
 
 PATH = "/home/somebody/build/images/update.tar"
 
@@ -31,3 +35,17 @@ def test_no_line_is_wider_than_its_window(width: int) -> None:
 def test_what_has_room_is_whole() -> None:
     assert line("web:1", 0, 0, "asking", 79) == "web:1  asking"
     assert line("web:1", 5 << 20, 0, "", 79) == "web:1  5 MiB"
+
+
+def test_a_terminal_that_has_gone_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    window, inside = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    went_on = False
+    with contextlib.suppress(OSError), open(inside, "w", buffering=1) as stream:  # it is closed with what was not drawn
+        monkeypatch.setattr("sys.stderr", stream)
+        with bar() as show:
+            show("data", 1_000, 10_000, "")
+            os.close(window)
+            show("data", 10_000, 10_000, "")
+        went_on = True
+    assert went_on
