@@ -24,6 +24,9 @@ UNARY_S = 60.0
 _MISSAID = frozenset({"NO_SUCH_TYPE"})
 """Reasons why the capsule could make nothing of a word on the command line: only it knows all that there may be."""
 
+_CLOCKS = frozenset({"TOKEN_EXPIRED", "TOKEN_FROM_THE_FUTURE"})
+"""Reasons why a key is not taken now, which may be: a machine that has just booted sets its clock yet."""
+
 _WORDS = {
     grpc.StatusCode.UNAVAILABLE: "the capsule does not answer",
     grpc.StatusCode.DEADLINE_EXCEEDED: "the capsule did not answer in time",
@@ -312,7 +315,7 @@ def failure_of(error: Any, address: str, changes: bool = True) -> Failure:
             FAILED,
         )
     reason = reason_of(error)
-    kind = NotLetIn if reason and code in _NOT_LET_IN else Failure
+    kind = NotLetIn if reason and reason not in _CLOCKS and code in _NOT_LET_IN else Failure
     return kind(_field_of(error) + (details or code.name), USAGE if reason in _MISSAID else FAILED, reason)
 
 

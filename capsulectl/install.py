@@ -15,7 +15,6 @@ from capsulectl.options import COMMON, Common, Format, Output, Timeout, UntilUp,
 from capsulectl.pinning import confirm_fingerprint, free_name, login, met, remember
 from capsulectl.progress import bar, filled
 from capsulectl.prompt import confirm
-from capsulectl.quantities import seconds_text
 from capsulectl.render import plain, printable, say, show_table, write
 from projections.words import bytes_text
 
@@ -269,8 +268,8 @@ def _wait(name: str, disk: str, timeout_s: float, quiet: bool) -> None:
         after = until_back(target(name), "", timeout_s)
     except Failure as error:
         raise Failure(
-            f"{disk} is installed, and the context {name} made, but the machine did not come up from it within "
-            f"{seconds_text(timeout_s)}: does it boot from the removable disk again, or has it another address?",
+            f"{disk} is installed, and the context {name} made, but the machine did not come up from it (does it boot "
+            f"from the removable disk again, or has it another address?): {error.message}",
             error.code,
         ) from error
     say(f"{after.short_id} is up from {after.boot_disk or disk}", quiet)

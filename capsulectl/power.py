@@ -5,14 +5,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from capsule.v1 import capsule_pb2 as pb
-from capsule.v1 import power_pb2
+from capsule.v1 import power_pb2, update_pb2
 from capsulectl.connection import Connection
 from capsulectl.contexts import Target
-from capsulectl.errors import TIMED_OUT, Failure
+from capsulectl.errors import TIMED_OUT, Failure, Impostor, NotLetIn
 from capsulectl.options import COMMON, Common, Timeout, UntilUp, Yes
 from capsulectl.prompt import confirm
 from capsulectl.quantities import seconds_text
 from capsulectl.render import say
+from projections.update_words import system_text
 
 POLL_S = 1.0
 CALL_S = 3.0
@@ -27,7 +28,8 @@ def reboot(*, yes: Yes = False, wait: UntilUp = True, timeout: Timeout = 300.0, 
     """
     connection = Connection(common.capsule)
     before = connection.read(connection.capsule.GetInfo, pb.GetInfoRequest())
-    confirm(f"{before.short_id} is started anew; {_running(before)}{_trial(before)}. Go on?", yes)
+    after = _comes_up(connection, before)
+    confirm(f"{before.short_id} is started anew; {_running(before)}{after}. Go on?", yes)
     answer = connection.call(connection.capsule.RebootNode, pb.RebootNodeRequest())
     say(answer.message or "the machine is started anew", common.quiet)
     if wait:
@@ -47,16 +49,26 @@ def poweroff(*, yes: Yes = False, common: Common = COMMON) -> None:
     """
     connection = Connection(common.capsule)
     before = connection.read(connection.capsule.GetInfo, pb.GetInfoRequest())
-    confirm(f"{before.short_id} is switched off; {_running(before)}. Go on?", yes)
+    after = _comes_up(connection, before)
+    confirm(f"{before.short_id} is switched off; {_running(before)}{after}. Go on?", yes)
     answer = connection.call(connection.power.PowerOff, power_pb2.PowerOffRequest())
     say(answer.message or "the machine is switched off", common.quiet)
 
 
-def _trial(info: pb.GetInfoResponse) -> str:
-    """What becomes of a system that is on trial."""
-    if not info.pending_slot:
+def _comes_up(connection: Connection, info: pb.GetInfoResponse) -> str:
+    """Which system runs after this boot, where it is another one than now."""
+    if info.pending_slot:
+        return f". {info.pending_slot} is not confirmed: the system before, {info.last_version}, comes back"
+    if not info.active_slot:
         return ""
-    return f". {info.pending_slot} is not confirmed: the system before, {info.last_version}, comes back"
+    try:
+        update = connection.read(connection.updates.Status, update_pb2.UpdateStatusRequest()).current
+    except Failure:
+        return ""  # whoever may reboot it need not know
+    if update.phase != "armed":
+        return ""
+    system = system_text(update.version, update.commit)
+    return f". Update {update.uid} waits for the next boot: {system} in {update.slot} comes up, on trial"
 
 
 def _running(info: pb.GetInfoResponse) -> str:
@@ -71,21 +83,25 @@ def until_back(target: Target, boot_id: str, timeout_s: float) -> Any:
         found = connection.read(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S)
         return found if found.boot_id != boot_id and (found.boot_ready_ms or not found.boot_stages) else None
 
-    after = until_answered(target, timeout_s, booted)
-    if after is None:
-        raise Failure(f"the machine is not up again after {seconds_text(timeout_s)}: look at its console", TIMED_OUT)
-    return after
+    vain = f"the machine is not up again after {seconds_text(timeout_s)}: look at its console"
+    return until_answered(target, timeout_s, booted, vain)
 
 
-def until_answered(target: Target, timeout_s: float, ask: Callable[[Connection], T | None]) -> T | None:
-    """What `ask` finds, once that is something; None when it takes too long. A failure is a machine on its way."""
+def until_answered(target: Target, timeout_s: float, ask: Callable[[Connection], T | None], vain: str) -> T:
+    """What `ask` finds, once that is something. A failure is a machine on its way, but for one that no waiting mends.
+    Raises Failure: that one, or `vain` and what was met last, when it takes too long."""
     deadline = time.monotonic() + timeout_s
+    met = ""
     while time.monotonic() < deadline:
         time.sleep(POLL_S)
         try:
             found = ask(Connection(target))
-        except Failure:
+        except (NotLetIn, Impostor):
+            raise
+        except Failure as failure:
+            met = f". What was met last: {failure.message}"
             continue
         if found is not None:
             return found
-    return None
+        met = ""
+    raise Failure(f"{vain}{met}", TIMED_OUT)

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from capsulectl.admitted import Admitted, admitted
 from capsulectl.connection import Connection
 from capsulectl.contexts import Target
-from capsulectl.errors import TIMED_OUT, USAGE, Failure, NotLetIn
+from capsulectl.errors import TIMED_OUT, USAGE, Failure, Impostor, NotLetIn
 from capsulectl.files import file_to_send
 from capsulectl.heads import Seen, keep
 from capsulectl.inventory import Lack, Remembered, lacks, needed_images, remembered
@@ -195,6 +195,8 @@ def _taken_over(target: Target, answer: Any) -> Any:
             "add`. The operating system has no such place: boot another system there, have it leave the file "
             "`capsule/RESET_AUTH` as docs/security.md says under Adoption, and adopt the machine anew"
         ) from refusal
+    except Impostor:
+        raise
     except Failure:
         return None
     return stats if stats.journal_id == answer.journal_id else None

@@ -8,7 +8,7 @@ from capsule.v1 import capsule_pb2
 from capsule.v1 import update_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.contexts import Target
-from capsulectl.errors import FAILED, TIMED_OUT, Failure
+from capsulectl.errors import FAILED, Failure
 from capsulectl.moments import At, as_of
 from capsulectl.options import COMMON, Common, DryRun, Output, Timeout, UntilUp, Yes
 from capsulectl.prompt import confirm as ask
@@ -184,10 +184,8 @@ def _followed(target: Target, update: pb.OSUpdate, boot: str, timeout_s: float, 
         tried = capsule_pb2.UpdateOSResponse(uid=update.uid, next_slot=update.slot)
         status = answering(target, tried, boot, timeout_s)
     else:
-        status = until_booted(target, boot, timeout_s)
-        if status is None:
-            waited = f"nobody answers after {seconds_text(timeout_s)} (--timeout waits longer)"
-            raise Failure(f"{waited}. {_after(update)}", TIMED_OUT)
+        vain = f"nobody answers after {seconds_text(timeout_s)} (--timeout waits longer). {_after(update)}"
+        status = until_booted(target, boot, timeout_s, vain)
     runs = f"{system_text(status.version, status.commit)} runs in {status.active_slot}"
     if update.phase not in TRIED and status.active_slot == update.slot:
         raise Failure(f"update {update.uid} did not go back: {runs} still", FAILED)

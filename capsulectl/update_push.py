@@ -12,7 +12,7 @@ from capsule.v1 import capsule_pb2 as pb
 from capsule.v1 import update_pb2
 from capsulectl.connection import Connection
 from capsulectl.contexts import Target
-from capsulectl.errors import FAILED, TIMED_OUT, USAGE, Failure
+from capsulectl.errors import FAILED, USAGE, Failure
 from capsulectl.files import file_to_send
 from capsulectl.names import volume_names
 from capsulectl.options import COMMON, DURATION, Common, Timeout, UntilUp, Yes
@@ -148,23 +148,21 @@ def _followed(
         say(HOW_TO_KEEP, quiet)
 
 
-def until_booted(target: Target, boot: str, timeout_s: float) -> Any:
-    """Where things stand once the machine answers from another boot; None when nobody answers."""
+def until_booted(target: Target, boot: str, timeout_s: float, vain: str) -> Any:
+    """Where things stand once the machine answers from another boot. Raises Failure, `vain` when nobody does."""
 
     def booted(connection: Connection) -> Any:
         if connection.read(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S).boot_id == boot:
             return None
         return connection.read(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
 
-    return until_answered(target, timeout_s, booted)
+    return until_answered(target, timeout_s, booted, vain)
 
 
 def answering(target: Target, answer: Any, boot: str, timeout_s: float, confirms: bool = False) -> Any:
     """Where things stand once the machine answers from another boot. Raises Failure when it is back in the old system,
     with the reason, and when nobody answers. `confirms`: it was to be confirmed by this command."""
-    status = until_booted(target, boot, timeout_s)
-    if status is None:
-        raise Failure(_silent(timeout_s, confirms), TIMED_OUT)
+    status = until_booted(target, boot, timeout_s, _silent(timeout_s, confirms))
     if _is_over(answer, status):
         raise Failure(_went_back(answer, status), FAILED)
     return status

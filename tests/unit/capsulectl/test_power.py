@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from capsule.v1 import capsule_pb2 as pb
+from capsule.v1 import update_pb2 as pb_update
 from capsulectl import power
 from capsulectl.contexts import Target
+from capsulectl.errors import Failure
 from capsulectl.options import Common
 
 
@@ -51,3 +53,51 @@ def test_what_it_says_is_not_said_to_who_wants_quiet(
     assert capsys.readouterr() == ("", says)
     verb(yes=True, common=Common(quiet=True))
     assert capsys.readouterr() == ("", "")
+
+
+ARMED = pb_update.UpdateStatus(current=pb_update.OSUpdate(uid=7, phase="armed", version="0.2.0", slot="slot_b"))
+IDLE = pb_update.UpdateStatus()
+NEXT = ". Update 7 waits for the next boot: 0.2.0 in slot_b comes up, on trial. Go on?"
+BACK = ". slot_b is not confirmed: the system before, 0.1.0, comes back. Go on?"
+
+
+@pytest.mark.parametrize("verb", [power.reboot, power.poweroff])
+@pytest.mark.parametrize(
+    ("info", "status", "asks"),
+    [
+        ({"pending_slot": "slot_b", "active_slot": "slot_b", "last_version": "0.1.0"}, IDLE, BACK),
+        ({"active_slot": "slot_a"}, ARMED, NEXT),
+        ({"active_slot": "slot_a"}, IDLE, "run on it. Go on?"),
+        ({"active_slot": "slot_a"}, Failure("your role does not suffice"), "run on it. Go on?"),
+        ({}, Failure("no slots here"), "run on it. Go on?"),
+    ],
+    ids=["on trial", "armed", "as it is", "not told", "hosted"],
+)
+def test_who_is_asked_is_told_which_system_comes_up_then(
+    verb: Callable[..., None],
+    info: dict[str, str],
+    status: pb_update.UpdateStatus | Failure,
+    asks: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    class Slotted(Machine):
+        updates = SimpleNamespace(Status="status")
+
+        def read(self, call: object, request: object, timeout: float = 0) -> Any:
+            if call != "status":
+                return pb.GetInfoResponse(short_id="abc", **info)  # type: ignore[arg-type]
+            if isinstance(status, Failure):
+                raise status
+            return status
+
+    def no(question: str, yes: bool) -> None:
+        asked.append(question)
+        raise Failure("nothing was changed")
+
+    monkeypatch.setattr(power, "Connection", lambda capsule: Slotted())
+    monkeypatch.setattr(power, "confirm", no)
+    with pytest.raises(Failure, match="nothing was changed"):
+        verb()
+    assert asked[0].endswith(asks)

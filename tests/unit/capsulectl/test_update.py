@@ -10,7 +10,7 @@ from capsule.v1 import capsule_pb2, history_pb2
 from capsule.v1 import update_pb2 as pb
 from capsulectl import power, update, update_key, update_push
 from capsulectl.contexts import Target
-from capsulectl.errors import TIMED_OUT, Failure
+from capsulectl.errors import TIMED_OUT, Failure, Impostor, NotLetIn
 from capsulectl.options import Common
 from capsulectl.update import _after, _lines, _outcome, duration, health
 from capsulectl.update_push import _went_back, push
@@ -88,13 +88,12 @@ def test_who_watches_for_longer_than_the_trial_lasts_is_told_before_anything_is_
 
 
 @pytest.mark.parametrize("confirms", [False, True])
-def test_a_push_that_nobody_answers_says_what_to_do(monkeypatch: pytest.MonkeyPatch, confirms: bool) -> None:
-    monkeypatch.setattr(update_push, "until_answered", lambda *_: None)
+def test_a_push_that_nobody_answers_says_what_to_do(confirms: bool) -> None:
     answer = SimpleNamespace(uid=30, next_slot="slot_b")
     with pytest.raises(Failure) as said:
-        update_push.answering(BOX, answer, "boot", 120.0, confirms)
+        update_push.answering(BOX, answer, "boot", 0.0, confirms)
     words = str(said.value)
-    assert said.value.code == TIMED_OUT and words.startswith("nobody answers after 120 s")
+    assert said.value.code == TIMED_OUT and words.startswith("nobody answers after 0 s")
     assert all(one in words for one in ("`capsulectl update status`", "`capsulectl update confirm`", "--timeout"))
     assert ("nobody confirms it now" in words) is confirms
 
@@ -131,7 +130,8 @@ def test_a_watch_outlives_a_question_that_is_not_answered(
 def test_a_machine_on_its_way_is_asked_until_it_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(power, "Connection", lambda target: target)
     monkeypatch.setattr(power, "POLL_S", 0.0)
-    said = iter((Failure("nobody is there"), None, "up"))
+    changed, refused = Impostor("another certificate"), NotLetIn("your key was removed")
+    said = iter((Failure("nobody is there"), None, "up", changed, refused))
 
     def ask(connection: object) -> str | None:
         assert connection == BOX
@@ -140,8 +140,25 @@ def test_a_machine_on_its_way_is_asked_until_it_says_something(monkeypatch: pyte
             raise found
         return found
 
-    assert power.until_answered(BOX, 30.0, ask) == "up"
-    assert power.until_answered(BOX, 0.0, ask) is None
+    assert power.until_answered(BOX, 30.0, ask, "in vain") == "up"
+    for at_once in (changed, refused):
+        with pytest.raises(Failure) as told:
+            power.until_answered(BOX, 30.0, ask, "in vain")
+        assert told.value is at_once
+
+
+def test_a_machine_that_does_not_come_is_told_with_what_was_met_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(power, "Connection", lambda target: target)
+    monkeypatch.setattr(power, "POLL_S", 0.0)
+
+    def ask(connection: object) -> None:
+        raise Failure("No route to host")
+
+    with pytest.raises(Failure, match=r"^in vain\. What was met last: No route to host$") as told:
+        power.until_answered(BOX, 0.01, ask, "in vain")
+    assert told.value.code == TIMED_OUT
+    with pytest.raises(Failure, match=r"^in vain$"):
+        power.until_answered(BOX, 0.01, lambda connection: None, "in vain")
 
 
 def test_a_system_that_runs_in_place_of_another_is_not_called_confirmed() -> None:
