@@ -96,20 +96,30 @@ class Emergencies:
             self._noted.set()
 
     async def run(self) -> None:
-        """Read in what was noted since the start, until cancelled. The disk gives no event when it is freed."""
+        """Read in what was noted since the start, until cancelled. The disk gives no event when it is freed, or again
+        does what it did not."""
+        told: tuple[Emergency, ...] = ()  # in the journal, and not forgotten yet
+        warned = False
         while self._side_log is not None:
             await self._noted.wait()
-            told = of_runs(self._side_log)
             try:
-                self._engine.record(tuple(recovered(told, self._clock.boot_id)), actor=SYSTEM)
-                await self._engine.durable()
-            except JournalError:
-                await self._clock.sleep(FULL_RETRY_S)
-                continue
-            self._noted.clear()
-            self._side_log.forget(told)
-            if of_runs(self._side_log):
+                noted = of_runs(self._side_log)
+                if fresh := tuple(one for one in noted if one not in told):
+                    self._engine.record(tuple(recovered(fresh, self._clock.boot_id)), actor=SYSTEM)
+                    await self._engine.durable()
+                told = noted
+                self._noted.clear()
+                self._side_log.forget(told)
+                if of_runs(self._side_log):
+                    self._noted.set()
+            except (JournalError, OSError) as error:
+                if isinstance(error, OSError) and not warned:
+                    log.warning("what was noted of emergency stops cannot be read in: %s", error.strerror)
+                    warned = True
                 self._noted.set()
+                await self._clock.sleep(FULL_RETRY_S)
+            else:
+                warned = False
 
 
 async def _stop(driver: RunDriver, name: str, uid: int, grace_ms: int) -> int:

@@ -95,9 +95,16 @@ def _forget(side_log: SideLog | None, told: tuple[Emergency, ...], about: About)
     """What is in the journal now. What else there is is another release's, which may come back for it."""
     if side_log is None:
         return
-    if told:
-        side_log.forget(told)
-    if left := side_log.count():
+    try:
+        if told:
+            side_log.forget(told)
+        left = side_log.count()
+    except OSError as error:
+        about.warn(
+            f"{side_log.path} cannot be written: {error.strerror}. What stands in it is read in again at the next start"
+        )
+        return
+    if left:
         about.warn(
             f"{left} records of what was done while the journal could not be written cannot be read by this release: "
             f"they are kept for the one that wrote them. If it will not come back, remove {side_log.path}, and start "

@@ -1,6 +1,8 @@
 """Stops while the journal takes nothing: done, noted beside it, and told to it once it takes entries again."""
 
 import asyncio
+import errno
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -56,6 +58,12 @@ class Doze(HandClock):
     def __init__(self) -> None:
         super().__init__()
         self.asleep, self.woken = asyncio.Event(), asyncio.Event()
+
+    def wake(self) -> None:
+        """Whoever sleeps now."""
+        self.asleep.clear()
+        self.woken.set()
+        self.woken.clear()
 
     async def sleep(self, seconds: float) -> None:
         self.asleep.set()
@@ -119,6 +127,30 @@ def test_a_stop_is_done_and_noted_and_read_in_once_the_journal_takes_it(tmp_path
         reading.cancel()
         ((_, told),) = house.log.entries
         assert told == EmergencyRecovered("stop", "web", house.uid, noted.at)
+
+    live(tmp_path, story)
+
+
+def test_a_side_log_that_fails_ends_nobody_and_what_it_has_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*arguments: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async def story(house: House) -> None:
+        house.log.full = False
+        await house.emergencies.stop("web", FULL)
+        reading = asyncio.ensure_future(house.emergencies.run())
+        for name in ("records", "forget", "forget"):
+            with monkeypatch.context() as broken:
+                broken.setattr(house.side_log, name, fails)
+                house.clock.wake()
+                await house.clock.asleep.wait()
+        house.clock.wake()
+        await until(lambda: not house.side_log.records())
+        reading.cancel()
+        assert [type(event) for _, event in house.log.entries] == [EmergencyRecovered]
+        assert caplog.text.count("cannot be read in: Input/output error") == 1
 
     live(tmp_path, story)
 

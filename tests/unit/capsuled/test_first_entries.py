@@ -1,6 +1,8 @@
 """A machine that took a memory over says so before it makes anything of the state: until then that is another one's."""
 
 import asyncio
+import errno
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +17,7 @@ from capsuled.restoring import Restored, laid_down, lay_down, make_room
 from capsuled.updates.at_boot import Standing
 from journal.entry import LOCAL
 from journal.events import BootStarted, DaemonStarted, JournalRestored
+from journal.sidelog import Emergency, SideLog
 from projections.intents import DEFAULT_SUBNET
 from projections.state import Slots
 from projections.update_reconcile import Booted, Reconciled, Variables, reconcile
@@ -57,3 +60,17 @@ def test_a_trial_that_went_on_elsewhere_is_over_before_the_boot_loader_is_asked(
     assert told == [JournalRestored, DaemonStarted, *([BootStarted] if slots else [])] and not stray
     assert not unconfirmed(engine.machine) and the(story).phase == "dropped" and laid_down(layout) is None
     assert engine.machine.slots == (Slots("slot_a", "slot_a", False, "1 aaa") if slots else Slots())
+
+
+def test_a_side_log_that_fails_as_it_is_to_forget_is_warned_of_and_keeps_no_daemon_from_starting(
+    side_log: SideLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(told: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    side_log.append(noted := Emergency("stop", "web", 1))
+    monkeypatch.setattr(side_log, "forget", fails)
+    warned: list[str] = []
+    about: Any = SimpleNamespace(warn=warned.append)
+    first_entries._forget(side_log, (noted,), about)
+    assert [f"{side_log.path} cannot be written: Input/output error" in one for one in warned] == [True]
