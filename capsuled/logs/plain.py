@@ -12,6 +12,7 @@ from capsuled.boot_order import newest_first, put_behind
 from capsuled.logs.cutting import cut_front
 from capsuled.logs.growth import Growth
 from capsuled.logs.holes import front_of, line_behind
+from capsuled.logs.setback import Setback
 from capsuled.logs.tail import tail_offset
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class PlainLog:
         self._fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = 0
         self._cutting = False
+        self._setback = Setback(str(path))
         self._followers: set[asyncio.Event] = set()
         self._watched = growth.watch(path, self._grew)
 
@@ -57,7 +59,7 @@ class PlainLog:
         self._tell()
         for woken in self._followers:
             woken.set()
-        if not self._cutting and size - front_of(self._fd) > self._max_bytes:
+        if not self._cutting and self._setback.is_over() and size - front_of(self._fd) > self._max_bytes:
             self._cutting = True
             self._group.create_task(self._cut(), name=f"log {self.path.name}")
         return True
@@ -67,8 +69,9 @@ class PlainLog:
             keep = self._max_bytes - self._max_bytes // 8
             if not await asyncio.to_thread(cut_front, self.path, keep):
                 os.truncate(self.path, 0)
+            self._setback.mended()
         except OSError as error:
-            log.warning("%s could not be cut: %s", self.path, error.strerror)
+            self._setback.failed(error)
         finally:
             self._cutting = False
 

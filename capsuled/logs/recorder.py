@@ -17,6 +17,7 @@ from capsuled.logs.growth import Growth, Watched
 from capsuled.logs.index import ERR, OUT, STREAMS
 from capsuled.logs.pump import Pump, abandoned_pipe
 from capsuled.logs.retention import INDEX_PART, RunSize, cuts, over
+from capsuled.logs.setback import Setback
 from effects.runs.names import container_id
 from journal.clock import Clock
 from journal.errors import JournalError
@@ -49,6 +50,7 @@ class Recorded:
         self.watched: list[Watched] = []
         self.pumps: dict[int, Pump] = {}
         self.cutting = False
+        self.setback = Setback(f"the log of {workload.name}")
         self.ended = False
         self.dropped = dict.fromkeys(STREAMS, 0)
         self.told_at_ns = 0
@@ -201,7 +203,7 @@ class Recorder:
     # --- the bound -----------------------------------------------------------------------------------------------
 
     def _hold_to_bound(self, recorded: Recorded) -> None:
-        if not recorded.cutting and _too_much(recorded, recorded.sizes()):
+        if not recorded.cutting and recorded.setback.is_over() and _too_much(recorded, recorded.sizes()):
             recorded.cutting = True
             self._group.create_task(self._cut(recorded), name=f"log of {recorded.name}")
 
@@ -212,10 +214,11 @@ class Recorder:
             while _too_much(recorded, sizes := recorded.sizes()) and sizes != before:
                 before = sizes
                 await self._cut_once(recorded, sizes)
+            recorded.setback.mended()
         except FileNotFoundError:
             pass  # the workload was deleted meanwhile
         except OSError as error:
-            log.warning("the log of %s could not be cut: %s", recorded.name, error.strerror)
+            recorded.setback.failed(error)
         finally:
             recorded.cutting = False
             if recorded.ended:
