@@ -43,6 +43,12 @@ def line_behind(fd: int, front: int) -> int:
     return front + os.pread(fd, LINE_BYTES, front).find(b"\n") + 1
 
 
+def first_line(fd: int) -> int:
+    """Where the first line begins that is whole."""
+    front = front_of(fd)
+    return line_behind(fd, front) if front else 0
+
+
 def punch(fd: int, upto: int) -> int:
     """Let go of what lies before `upto`, in whole blocks; returns where the content begins now. Raises NoHoles."""
     end = upto // ALIGN_BYTES * ALIGN_BYTES

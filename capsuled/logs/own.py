@@ -9,7 +9,7 @@ from pathlib import Path
 from capsule.v1 import capsule_pb2 as pb
 from capsuled.logs.plain import PlainLog, earlier_boots, whole
 from capsuled.logs.records import Parser, Record
-from capsuled.rpc import refuse
+from capsuled.rpc import check_end, refuse
 
 _LEVELS = {
     "": pb.LOG_LEVEL_UNSPECIFIED,
@@ -30,9 +30,11 @@ class OwnLog:
         self._present = present
 
     async def stream(self, request: pb.CapsuleLogsRequest) -> AsyncGenerator[pb.CapsuleLogChunk, None]:
-        """What was asked for. Raises Refused for a boot of which there is no log, and for a level that is none."""
+        """What was asked for. Raises Refused for a boot of which there is no log, for a level that is none, and for an
+        end to what is followed."""
         if request.level not in pb.LogLevel.values():
             refuse("INVALID_ARGUMENT", "BAD_LEVEL", "the level is not one this release knows", "level")
+        check_end(request, "until_unix_ns")
         asked = request.level or request.since_unix_ns or request.until_unix_ns or request.records
         path = self._path(request.boots_back)
         if not asked and path is None:

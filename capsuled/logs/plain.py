@@ -11,7 +11,7 @@ from typing import Final
 from capsuled.boot_order import newest_first, put_behind
 from capsuled.logs.cutting import cut_front
 from capsuled.logs.growth import Growth
-from capsuled.logs.holes import front_of, line_behind
+from capsuled.logs.holes import first_line, front_of, line_behind
 from capsuled.logs.setback import Setback
 from capsuled.logs.tail import tail_offset
 
@@ -124,8 +124,7 @@ class PlainReader:
 async def whole(path: Path) -> AsyncGenerator[bytes, None]:
     """A log that nobody writes to any more, as `PlainLog.stream` has it."""
     with path.open("rb", buffering=0) as file:
-        if front := front_of(file.fileno()):
-            file.seek(line_behind(file.fileno(), front))
+        file.seek(first_line(file.fileno()))
         while data := file.read(READ_BYTES):
             yield data
     yield b""

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from capsuled.logs.files import INDEX_SUFFIX, SUFFIXES, header_at, path_of
-from capsuled.logs.holes import LINE_BYTES, front_of, line_behind
+from capsuled.logs.holes import LINE_BYTES, first_line, front_of, line_behind
 from capsuled.logs.index import BLOCK_BYTES, HEADER_BYTES, OUT, STREAMS, Cursor, Header, Mark
 from capsuled.logs.tail import count_back
 
@@ -126,8 +126,9 @@ class RunReader:
         for stream, end in sizes.items():
             if end > self._at[stream] and os.pread(self._fds[stream], 1, end - 1) not in (b"\n", b""):
                 wanted = max(0, wanted - 1)  # a last line without newline is a line, too
+        first = {stream: first_line(fd) for stream, fd in self._fds.items()}
         for stream, start, end in self._backwards(sizes):
-            low = max(start, self._at[stream], front_of(self._fds[stream]))
+            low = max(start, self._at[stream], first[stream])
             if low >= end:
                 continue
             found, begin[stream] = count_back(self._fds[stream], low, end, wanted)

@@ -2,17 +2,18 @@
 
 import os
 
-from capsuled.logs.holes import front_of
+from capsuled.logs.holes import first_line
 
 _BLOCK = 64 << 10
 
 
 def tail_offset(fd: int, end: int, lines: int) -> int:
-    """Where the last `lines` lines before `end` begin. A last line without newline is a line."""
+    """Where the last `lines` lines before `end` begin, or the first that is whole. A last line without newline is a
+    line."""
     wanted = lines
     if end and os.pread(fd, 1, end - 1) != b"\n":
         wanted -= 1
-    return count_back(fd, front_of(fd), end, wanted)[1]
+    return count_back(fd, first_line(fd), end, wanted)[1]
 
 
 def count_back(fd: int, low: int, end: int, wanted: int) -> tuple[int, int]:

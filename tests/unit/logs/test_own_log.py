@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from capsule.v1 import capsule_pb2 as pb
+from capsuled.logs.cutting import cut_front
 from capsuled.logs.growth import Growth
 from capsuled.logs.own import OwnLog
-from capsuled.logs.plain import READ_BYTES, PlainLog
+from capsuled.logs.plain import READ_BYTES, PlainLog, PlainReader
 from capsuled.logs.records import RECORD_BYTES, LineFormat, Parser, Record
 from capsuled.rpc import Refused
 
@@ -187,6 +188,17 @@ def test_two_fields_alone_give_bytes_and_lines_as_ever(tmp_path: Path) -> None:
             assert chunk.data == b"".join(b"".join(LINES).splitlines(keepends=True)[-3:])
 
     run(main)
+
+
+@pytest.mark.parametrize("lines", [100, 10_000])
+def test_the_last_lines_of_a_log_whose_front_is_gone_are_whole(tmp_path: Path, lines: int) -> None:
+    path = tmp_path / "own.log"
+    path.write_bytes(b"".join(b"2026-12-01T00:00:00 INFO x: line %05d\n" % number for number in range(1_000)))
+    assert cut_front(path, 6_000)
+    reader = PlainReader(path, lines)
+    tail = b"".join(reader.pieces())
+    reader.close()
+    assert tail.startswith(b"2026-12-01T") and tail.endswith(b"line 00999\n") and tail.count(b"\n") <= lines
 
 
 def test_following_goes_on_with_what_is_bad_enough(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -176,6 +177,25 @@ def test_a_hole_is_told_of_once_and_a_line_begins_behind_it() -> None:
         assert out == [b"line %06d\n" % number for number in range(3_000 - len(out), 3_000)] and len(out) > 500
         assert gap.dropped == 12 * (3_000 - len(out))
         assert split(iter(pieces))[-1] == (ERR, b"kept\n")
+
+
+@pytest.mark.parametrize("other", [b"", b"warn\n"], ids=["one stream", "both"])
+def test_a_tail_at_a_hole_begins_with_a_whole_line(other: bytes) -> None:
+    with log() as made:
+        made.write(ERR, other)
+        for number in range(900):
+            made.write(OUT, b"2026-12-01 request %04d ok\n" % number)
+        assert cut_front(made.path(OUT), 5_000)
+        with made.reader() as reader:
+            whole = b"".join(one.data for one in reader.pieces(timed=False, final=True) if one.stream == OUT)
+        assert whole.startswith(b"2026-")
+        kept = whole.count(b"\n")
+        for lines in (kept - 1, kept, kept + 1):
+            with made.reader() as reader:
+                left = reader.tail(lines)
+                got = b"".join(one.data for one in reader.pieces(timed=False, final=True) if one.stream == OUT)
+            assert got == b"".join(whole.splitlines(keepends=True)[-lines:])
+            assert left == max(0, lines - kept - other.count(b"\n"))
 
 
 def test_a_reader_that_is_overtaken_by_the_bound_is_told_what_it_missed() -> None:
