@@ -44,6 +44,9 @@ _DRIVER_STATUS = {
     "BAD_WORKING_DIR": grpc.StatusCode.INVALID_ARGUMENT,
     "MEMORY_FULL": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "NO_SPACE": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "SEAL_BROKEN": grpc.StatusCode.FAILED_PRECONDITION,
+    "HOST_PATH_MISSING": grpc.StatusCode.FAILED_PRECONDITION,
+    "LAYER_DAMAGED": grpc.StatusCode.FAILED_PRECONDITION,
     "NOT_RUNNING": grpc.StatusCode.FAILED_PRECONDITION,
     "GUEST_BUSY": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "GUEST_SILENT": grpc.StatusCode.FAILED_PRECONDITION,
@@ -96,6 +99,14 @@ def own_kernel(name: str, why: str) -> str:
 def refuse(code: str, reason: str, message: str, *fields: str) -> NoReturn:
     """End the call."""
     raise Refused(Refusal(code, reason, message, fields))
+
+
+def check_end(request: Any, *ends: str) -> None:
+    """Raises Refused for a stream that is to go on, and to end where one of these fields says."""
+    said = next((end for end in ends if getattr(request, end)), "")
+    if request.follow and said:
+        words = f"follow goes on from now and has no end: leave it out, or {said}"
+        refuse("INVALID_ARGUMENT", "FOLLOWS_TO_AN_END", words, "follow", said)
 
 
 def caller_of(context: Any, method: str, request: Any = None) -> Caller:

@@ -16,7 +16,7 @@ from capsuled.memory import Leave, recall
 from capsuled.moments import Moments
 from capsuled.processes import CommandFailed
 from capsuled.revisions import revisions
-from capsuled.rpc import Refused, refuse
+from capsuled.rpc import Refused, check_end, refuse
 from capsuled.session import CURRENT
 from capsuled.shortening import MESSAGE_BYTES
 from capsuled.turns import Turns
@@ -72,9 +72,7 @@ class HistoryService(HistoryServiceServicer):
 
     async def List(self, request: pb.HistoryListRequest, context: Any) -> AsyncIterator[pb.HistoryEntry]:
         """What happened."""
-        if request.follow and (ends := "upto" if request.upto else "until_unix_ns" if request.until_unix_ns else ""):
-            words = f"follow goes on from now and has no end: leave it out, or {ends}"
-            refuse("INVALID_ARGUMENT", "FOLLOWS_TO_AN_END", words, "follow", ends)
+        check_end(request, "upto", "until_unix_ns")
         refusal = await self._history.lacks(request.type)
         if refusal is not None:
             raise Refused(refusal)

@@ -16,7 +16,7 @@ from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.logs.keeping import Logs
 from capsuled.progress import tell_progress
-from capsuled.rpc import Refused, caller_of, own_kernel, refuse
+from capsuled.rpc import Refused, caller_of, check_end, own_kernel, refuse
 from capsuled.shortening import cut_statuses
 from capsuled.wire import plan_messages, workload_message
 from effects.goals import Effect
@@ -168,6 +168,7 @@ class WorkloadService(WorkloadServiceServicer):
             refuse("INVALID_ARGUMENT", "BAD_SOURCE", "the log's source is not one this release knows", "source")
         if request.stream not in pb.LogStream.values():
             refuse("INVALID_ARGUMENT", "BAD_STREAM", "the log's stream is not one this release knows", "stream")
+        check_end(request, "until_unix_ns")
         await self._engine.durable()
         workload = self._existing(request.name)
         serial = request.source == pb.LOG_SOURCE_SERIAL or not workload.spec.has_image

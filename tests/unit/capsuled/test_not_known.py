@@ -165,6 +165,17 @@ def test_what_goes_on_for_ever_has_no_end_to_go_to(channel: grpc.Channel, end: s
     assert found == (INVALID, "FOLLOWS_TO_AN_END", f"follow,{end}")
 
 
+@pytest.mark.parametrize("method", ["WorkloadService/Logs", "CapsuleService/StreamLogs"])
+def test_a_log_that_is_followed_has_no_end_to_go_to(channel: grpc.Channel, method: str) -> None:
+    asked: Any = {
+        "WorkloadService/Logs": workload_pb2.WorkloadLogsRequest(name="web", follow=True, until_unix_ns=3),
+        "CapsuleService/StreamLogs": capsule_pb2.CapsuleLogsRequest(follow=True, until_unix_ns=3),
+    }[method]
+    logs = channel.unary_stream(f"/capsule.v1.{method}", bytes, bytes)
+    found = refused(lambda: list(logs(asked.SerializeToString(), timeout=20)))
+    assert found == (INVALID, "FOLLOWS_TO_AN_END", "follow,until_unix_ns")
+
+
 # --- places ------------------------------------------------------------------------------------------------------
 
 
