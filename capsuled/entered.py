@@ -80,6 +80,7 @@ class Entered:
 
     def _enter(self, context: Any) -> None:
         CURRENT.set(replace(self._session, peer=address_of(context)))
+        self._terms.entered()
 
     def _read(self, raw: bytes) -> Any:
         self._terms.confirm(self._method, self._session, self._rule)

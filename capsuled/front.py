@@ -104,6 +104,8 @@ from projections.abilities import Abilities
 from projections.fold import FOLD_VERSION
 
 STOP_GRACE_S = 1.0
+CLOSES_S = 5.0
+"""What a call has to put away, as a copy's process, or a snapshot that was taken for it, goes well within this."""
 HEALTH = "grpc.health.v1.Health"
 
 
@@ -157,6 +159,7 @@ class Servers(msgspec.Struct):
     network: grpc.aio.Server | None
     health: HealthService
     shares: Shares
+    live: LiveStreams
 
     async def start(self) -> None:
         """Serve."""
@@ -165,10 +168,11 @@ class Servers(msgspec.Struct):
         self.shares.start()
 
     async def stop(self) -> None:
-        """Give calls a moment to end."""
+        """Give calls a moment to end, and those that had to be ended the time to put away what they had."""
         self.health.stop()
         self.shares.stop()
         await asyncio.gather(*(one.stop(STOP_GRACE_S) for one in (self.local, self.network) if one is not None))
+        await self.live.closed(CLOSES_S)
 
 
 def make_doorway(house: House, rate: Rate | None = None) -> Doorway:
@@ -215,7 +219,7 @@ def make_servers(house: House, doorway: Doorway, listen: Listen, limits: Limits 
         about.addresses = bind_tls(network, listen, house.certificate, about.warn, shares.came)
     bind_socket(local, house.layout.served, house.layout.socket)
     shares.ports = frozenset(int(address.rpartition(":")[2]) for address in about.addresses)
-    return Servers(local, network, health, shares)
+    return Servers(local, network, health, shares, doorway.live)
 
 
 def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]:

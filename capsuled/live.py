@@ -1,11 +1,13 @@
 """Open streams by the key that opened them: removing a key ends them all, lowering its role what acts or is too much.
-No key has so many, or so many calls of another kind, that others find no room.
+No key has so many, or so many calls of another kind, that others find no room. And whatever handles a call, which the
+daemon's end waits for.
 
 What acts ends at any lowering: what it was let in to, for example a shell in a privileged workload, may have taken more
 than its method does.
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,8 @@ from capsuled.roles import Rule
 from capsuled.rpc import refuse
 from projections.refusals import Refusal, refused
 from projections.rights import may
+
+log = logging.getLogger(__name__)
 
 
 class _Stream:
@@ -37,12 +41,27 @@ def taken_back(held: str, role: str, rule: Rule) -> Refusal | None:
 
 
 class LiveStreams:
-    """Every stream over the network that is open now."""
+    """Every stream over the network that is open now, and every task that handles a call."""
 
     def __init__(self) -> None:
         self._by_key: dict[str, set[_Stream]] = {}
         self._silent = Counter[str]()
         self._asking = Counter[str]()
+        self._handlers: set[asyncio.Task[object]] = set()
+
+    def entered(self) -> None:
+        """The current task handles a call that was let in."""
+        task = asyncio.current_task()
+        if task is not None and task not in self._handlers:
+            self._handlers.add(task)
+            task.add_done_callback(self._handlers.discard)
+
+    async def closed(self, within_s: float) -> None:
+        """All that handle a call have put away what they had. gRPC waits for none that it has cancelled."""
+        if self._handlers:
+            await asyncio.wait(self._handlers, timeout=within_s)
+        if self._handlers:
+            log.warning("%d calls have not put away what they had", len(self._handlers))
 
     def check(self, kid: str, limits: Limits) -> None:
         """Raises Refused when this key has as many streams as it may have."""

@@ -75,6 +75,10 @@ class Terms:
         self._strangers = strangers
         self._unknown = unknown
 
+    def entered(self) -> None:
+        """The current task handles a call, and may have something to put away in the end."""
+        self._live.entered()
+
     def tell_head(self, metadata: Metadata, rule: Rule, context: Any) -> None:
         """Beside the answer, to a client that asks; not to one who proved nothing."""
         if HEAD in metadata and rule.role != "open" and (told := self._heads.told(metadata)):

@@ -71,6 +71,29 @@ def test_calls_that_are_not_answered_yet_are_counted_apart_for_each_key() -> Non
     assert not live._asking
 
 
+def test_what_a_call_has_to_put_away_is_waited_for_and_not_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    async def handle(live: LiveStreams, may_end: asyncio.Event) -> None:
+        live.entered()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await may_end.wait()
+
+    async def main() -> None:
+        live, may_end = LiveStreams(), asyncio.Event()
+        await live.closed(60)
+        handling = asyncio.ensure_future(handle(live, may_end))
+        await asyncio.sleep(0)
+        handling.cancel()
+        await live.closed(0.01)
+        assert "have not put away what they had" in caplog.text and not handling.done()
+        asyncio.get_running_loop().call_later(0.05, may_end.set)
+        await live.closed(60)
+        assert handling.done()
+
+    asyncio.run(main())
+
+
 @living
 async def test_differences_are_found_out_once_after_an_entry_for_all_who_watch(house: House) -> None:
     found: list[int] = []
