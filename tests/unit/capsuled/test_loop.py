@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 
 from capsuled import loop
 from capsuled.boot import ntp
-from capsuled.loop import NAMES_AT_ONCE, THREADS
+from capsuled.loop import NAMES_AT_ONCE, THREADS, Leavable
 from capsuled.resolve import RESOLVES_AT_ONCE
 from effects.errors import RegistryUnreachable
 from effects.images.registry import Access
@@ -87,6 +89,53 @@ def test_a_loop_that_ends_waits_for_no_name(dns: SilentDns) -> None:
 
     loop.run(main())
     assert not dns.heard.is_set()
+
+
+def test_a_process_that_ends_waits_for_no_name() -> None:
+    lookup_s = 600
+    script = f"""
+import asyncio, socket, sys, threading, time
+from capsuled import loop
+asked = threading.Event()
+def silent(*arguments, **named):
+    asked.set()
+    time.sleep({lookup_s})
+socket.getaddrinfo = silent
+async def main():
+    lookup = asyncio.ensure_future(asyncio.get_running_loop().getaddrinfo("registry.test", 443))
+    while not asked.is_set():
+        await asyncio.sleep(0.01)
+    lookup.cancel()
+loop.run(main())
+sys.exit(3)
+"""
+    done = subprocess.run([sys.executable, "-c", script], timeout=lookup_s / 10, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (3, b"")
+
+
+def test_a_thread_for_names_is_made_only_where_all_are_at_work_and_outlives_a_name_that_fails() -> None:
+    def fails() -> None:
+        raise ValueError("no such host")
+
+    def hold() -> bool:
+        begun.release()
+        return held.wait(60)
+
+    names, begun, held = Leavable(2, "names"), threading.Semaphore(0), threading.Event()
+    try:
+        with pytest.raises(ValueError, match="no such host"):
+            names.submit(fails).result(30)
+        assert names._threads == 1
+        holding = names.submit(hold)
+        assert names.submit(lambda: "done").result(30) == "done"
+        both = names.submit(hold)
+        assert begun.acquire(timeout=30) and begun.acquire(timeout=30)
+        waiting = names.submit(lambda: "done")
+        names.shutdown()
+        assert waiting.cancelled() and names._threads == 2
+    finally:
+        held.set()
+    assert holding.result(30) and both.result(30)
 
 
 def test_as_much_may_block_at_a_time_as_is_said() -> None:
