@@ -139,7 +139,7 @@ class Context:
 def read(storehouse: Storehouse, context: Context) -> asyncio.Task[Any]:
     """`VolumeService.Get` of the volume `data`, by way of the door."""
     ignored: Any = None
-    terms = Terms(storehouse.engine, ignored, ignored, lambda *read: None, ignored, Heads(None), ignored)
+    terms = Terms(storehouse.engine, ignored, LiveStreams(), lambda *read: None, ignored, Heads(None), ignored)
     handler = SimpleNamespace(
         unary_unary=storehouse.volumes.Get,
         request_deserializer=pb.VolumeGetRequest.FromString,
