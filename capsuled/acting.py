@@ -19,6 +19,7 @@ from capsuled.sealing import Vault
 from capsuled.secret_watch import SecretWatch
 from capsuled.secrets import Unsealer
 from capsuled.services.capsule import About
+from capsuled.stable_watch import StableWatch
 from capsuled.volume_watch import VolumeWatch
 from effects.actions import Actions
 from effects.containerd.heartbeat import keep_answering
@@ -89,6 +90,9 @@ async def act(
             health = HealthWatch(engine, MachineProber(drivers.executor), clock)
             engine.on_change(health.wake)
             inner.create_task(health.run())
+            stable = StableWatch(engine, clock)
+            engine.on_change(stable.wake)
+            inner.create_task(stable.run())
             engine.on_change(runner.wake)
             runner.open()
         if system is not None:

@@ -38,7 +38,6 @@ from journal.verify import Report
 from journal.writer import Journal
 from projections.network import moved_to
 from projections.refusals import Refusal
-from projections.restarts import stable_now
 from projections.state import Machine
 
 log = logging.getLogger(__name__)
@@ -205,8 +204,7 @@ def opening_events(
         StreamClosed(opened=seq, outcome="lost", object=one.object, method=one.method)
         for seq, one in sorted(machine.streams.items())
     )
-    stable = stable_now(machine)
-    return (DaemonStarted(mode=mode, previous=previous, pid=pid, keeps_streaks=True, stable=stable), *lost)
+    return (DaemonStarted(mode=mode, previous=previous, pid=pid, keeps_streaks=True), *lost)
 
 
 def moved_events(machine: Machine, subnet: str) -> tuple[Event, ...]:

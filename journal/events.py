@@ -400,6 +400,14 @@ class WorkloadHealthChanged(Event, frozen=True, omit_defaults=True, tag="workloa
     restart: bool = False
 
 
+class WorkloadStable(Event, frozen=True, omit_defaults=True, tag="workload.stable"):
+    """A run that followed ends in a row has lasted for as long as its restart policy calls stable: the row is over."""
+
+    name: str
+    uid: int
+    run: int
+
+
 class WorkloadLogDropped(Event, frozen=True, omit_defaults=True, tag="workload.log_dropped"):
     """Output of a run could not be kept: its disk was full. `dropped_bytes` is how much at most; `stream` is stdout
     or stderr. The run went on."""
@@ -1064,14 +1072,12 @@ class DaemonStarted(Event, frozen=True, omit_defaults=True, tag="daemon.started"
     """A life of the daemon began. `previous`: first, clean, crash, or power-lost (another boot id, no clean end).
 
     `keeps_streaks`: a new boot does not forget how often a workload ended in a row; before this field, it did.
-    `stable`: but of these, whose runs had lasted as long as their restart policies call stable by the entry before.
     """
 
     mode: Literal["hosted", "os"]
     previous: str
     pid: int = 0
     keeps_streaks: bool = False
-    stable: tuple[str, ...] = ()
 
 
 class DaemonCrashed(Event, frozen=True, omit_defaults=True, tag="daemon.crashed"):

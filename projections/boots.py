@@ -24,11 +24,8 @@ from projections.workloads import NOW
 
 def daemon_started(machine: Machine, header: Header, event: DaemonStarted) -> None:
     """Runs of another boot cannot exist any more: they are lost, and their deadlines have passed. What ended again and
-    again before may start at once, but does not begin its back-off anew, unless it had run well since.
+    again before may start at once, but does not begin its back-off anew.
     """
-    for name in event.stable:
-        if (stable := machine.workloads.get(name)) is not None:
-            machine.workloads[name] = replace(stable, streak=0)
     if machine.boot is not None and machine.boot.boot != header.boot:
         _switched_off(machine, header, "power-lost", event.keeps_streaks)
     if machine.claimable_since is None or machine.claimable_since.boot != header.boot:

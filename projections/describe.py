@@ -82,6 +82,7 @@ from journal.events import (
     WorkloadOomKilled,
     WorkloadRemoved,
     WorkloadRestartRequested,
+    WorkloadStable,
     WorkloadStarted,
     WorkloadStartRequested,
     WorkloadStopRequested,
@@ -168,6 +169,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{event.name} run {event.run} lost: {event.reason}{who}{_next(event)}"
         case WorkloadOomKilled():
             return f"{event.name} run {event.run}: a process was killed, {memory_text(event.memory_limit_bytes)}"
+        case WorkloadStable():
+            return f"{event.name} run {event.run} is stable: the ends in a row before it count no more"
         case WorkloadHealthChanged():
             then = "; it is to end for it" if event.restart else ""
             last = check_text(event.message)

@@ -3,7 +3,7 @@
 import msgspec
 
 from projections.phases import RunPhase
-from projections.state import Machine, Run, Workload
+from projections.state import Deadline, Run, Workload
 
 RETRY_FIRST_MS = 500
 RETRY_CAP_MS = 60_000
@@ -44,8 +44,8 @@ def after_end(
         return Verdict()
     if foreign and workload.drift == "report":
         return Verdict(streak=workload.streak)
-    lasted_ms = _lasted_ms(run, boot, mono_ns)
-    streak = 1 if lasted_ms >= policy.stable_ms else workload.streak + 1
+    lasted = bool(run.started_mono) and run.boot == boot and mono_ns >= _stable_mono_ns(workload, run)
+    streak = 1 if lasted else workload.streak + 1
     if hopeless:
         return Verdict(streak=streak)
     if policy.max_attempts and streak > policy.max_attempts:
@@ -55,23 +55,17 @@ def after_end(
     return Verdict(restart=True, delay_ms=delay_ms, streak=streak)
 
 
-def _lasted_ms(run: Run, boot: str, mono_ns: int) -> int:
-    """For how long the run has lived at `mono_ns` of `boot`; 0 for one of another boot, or that nobody saw begin."""
-    return (mono_ns - run.started_mono) // 1_000_000 if run.started_mono and run.boot == boot else 0
+def stable_at(workload: Workload) -> Deadline | None:
+    """When the row of ends is over that its run has followed, if nothing ends that before; None without such a run."""
+    run = workload.run
+    if workload.streak == 0 or run is None or run.phase is not RunPhase.RUNNING:
+        return None
+    return Deadline(run.boot, _stable_mono_ns(workload, run))
 
 
-def stable_now(machine: Machine) -> tuple[str, ...]:
-    """The workloads that ended in a row before, and whose run was known to live, with the last entry, for as long as
-    their policy calls stable; by name."""
-    boot, mono_ns = machine.mono_boot, machine.mono_ns
-    return tuple(
-        name
-        for name, workload in sorted(machine.workloads.items())
-        if workload.streak > 0
-        and (run := workload.run) is not None
-        and run.phase is RunPhase.RUNNING
-        and _lasted_ms(run, boot, mono_ns) >= workload.spec.restart.stable_ms
-    )
+def _stable_mono_ns(workload: Workload, run: Run) -> int:
+    """When the run has lasted as long as its policy calls stable, by the clock of its boot."""
+    return run.started_mono + workload.spec.restart.stable_ms * 1_000_000
 
 
 def retry_delay_ms(attempt: int) -> int:

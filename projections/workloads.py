@@ -15,6 +15,7 @@ from journal.events import (
     WorkloadOomKilled,
     WorkloadRemoved,
     WorkloadRestartRequested,
+    WorkloadStable,
     WorkloadStarted,
     WorkloadStartRequested,
     WorkloadStopRequested,
@@ -301,6 +302,13 @@ def health_changed(machine: Machine, header: Header, event: WorkloadHealthChange
         machine.workloads[event.name] = replace(workload, run=run)
 
 
+def stable(machine: Machine, header: Header, event: WorkloadStable) -> None:
+    """The run goes on, and whatever ended before it is not in a row with its end."""
+    mine = _my_run(machine, event.name, event.uid, event.run)
+    if mine is not None:
+        machine.workloads[event.name] = replace(mine[0], streak=0)
+
+
 def oom_killed(machine: Machine, header: Header, event: WorkloadOomKilled) -> None:
     """Some of the run's processes were killed, and it goes on."""
     mine = _my_run(machine, event.name, event.uid, event.run)
@@ -368,6 +376,7 @@ HANDLERS: Handlers = {
     WorkloadExited: exited,
     WorkloadOomKilled: oom_killed,
     WorkloadHealthChanged: health_changed,
+    WorkloadStable: stable,
     WorkloadLost: lost,
     WorkloadRemoved: removed,
 }

@@ -22,6 +22,7 @@ from capsuled.rollbacks import Rollbacks
 from capsuled.secret_watch import SecretWatch
 from capsuled.secrets import Unsealer
 from capsuled.services.retention import RetentionService
+from capsuled.stable_watch import StableWatch
 from capsuled.startup import ClosedLog, opening_events
 from capsuled.volume_watch import VolumeWatch
 from effects.actions import Actions
@@ -312,6 +313,9 @@ class Life:
             )
             self.engine.on_change(health.wake)
             group.create_task(health.run())
+            stable = StableWatch(self.engine, simulation.clock)
+            self.engine.on_change(stable.wake)
+            group.create_task(stable.run())
             self.engine.on_change(runner.wake)
             runner.open()
 

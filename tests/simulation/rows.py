@@ -29,6 +29,7 @@ from journal.events import (
     WorkloadHealthChanged,
     WorkloadLost,
     WorkloadRestartRequested,
+    WorkloadStable,
     WorkloadStarted,
     WorkloadStartRequested,
     WorkloadStopRequested,
@@ -150,6 +151,10 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
                 row = Row(kept=bool(alive))  # what is about to begin with the former value begins anew
             case WorkloadStarted() if event.name == name:
                 born, came = True, header
+            case WorkloadStable() if event.name == name:
+                if not _is_stable(came, header):
+                    wrong.append(f"{name} run {event.run} is called stable by entry {header.seq}, and was not yet")
+                row.streak = 0
             case WorkloadHealthChanged(restart=True) if event.name == name:
                 ailing = event.run  # however it ends now: for that it was ended
             case WorkloadRestartRequested() if event.name == name:
@@ -164,13 +169,6 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
             case NetworkAttached(anew=True) if event.name == name and alive:
                 row = Row(kept=bool(alive))  # a microVM is started anew to have its new link
             case DaemonStarted():
-                if name in event.stable:
-                    row.streak = 0
-                    young = header.boot == boot and came is not None and header.mono - came.mono < STABLE_S * 10**9
-                    if came is None or came.boot != boot or young:
-                        wrong.append(
-                            f"{name} is said to have run well by entry {header.seq}, and had not lived so long"
-                        )
                 if header.boot != boot:
                     row.boots, row.imageless = row.boots + 1, None
                 mounted = mounted and header.boot == boot  # no mount outlives its boot
@@ -188,9 +186,8 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
                 row.begun[event.run] = header
             case WorkloadExited() | WorkloadLost() if event.name == name:
                 row.ends[event.run] = header
-                stable = came is not None and came.boot == header.boot and header.mono - came.mono >= STABLE_S * 10**9
                 if event.run in row.begun:
-                    row.streak = 1 if stable else row.streak + 1
+                    row.streak = 1 if _is_stable(came, header) else row.streak + 1
                 came = None
                 row.lost += isinstance(event, WorkloadLost)
                 well = isinstance(event, WorkloadExited) and event.exit_code == 0 and event.run != ailing
@@ -198,6 +195,11 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
                 alive = 0 if alive == event.run else alive
                 row.succeeded = well
     return row, wrong
+
+
+def _is_stable(came: Header | None, now: Header) -> bool:
+    """Whether a run that came to life then has lasted for so long."""
+    return came is not None and came.boot == now.boot and now.mono - came.mono >= STABLE_S * 10**9
 
 
 def _late(name: str, run: int, header: Header, row: Row, word: Header, calm: int) -> list[str]:

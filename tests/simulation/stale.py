@@ -36,6 +36,7 @@ from journal.events import (
     WorkloadOomKilled,
     WorkloadRemoved,
     WorkloadRestartRequested,
+    WorkloadStable,
     WorkloadStarted,
     WorkloadStartRequested,
     WorkloadStopRequested,
@@ -84,6 +85,7 @@ def _of_run(workload: Workload, uid: int, run: int) -> Iterator[Event]:
     yield WorkloadExited(name=name, uid=uid, run=run, exit_code=7, restart=True, restart_delay_ms=7_000, streak=7)
     yield WorkloadLost(name=name, uid=uid, run=run, reason="it is over", restart=True, streak=7)
     yield WorkloadOomKilled(name, uid, run, 77, 77)
+    yield WorkloadStable(name, uid, run)
     yield WorkloadHealthChanged(name=name, uid=uid, run=run, health="unhealthy", message="", restart=True)
     yield EffectStarted(effect="StartRun", name=name, uid=uid, run=run, revision=workload.revision, attempt=7)
     yield EffectStarted(effect="StopRun", name=name, uid=uid, run=run, revision=0, attempt=7)

@@ -69,7 +69,6 @@ from projections.intents import Apply, Declared, DeclaredVolume, Intent
 from projections.observations import ObservedRun, live_runs, observe_all, observe_run
 from projections.phases import RunPhase
 from projections.refusals import Refusal
-from projections.restarts import stable_now
 from projections.state import CachedDigest, Machine, Workload
 
 PIN = ImagePin("docker.io/library/busybox:1", "sha256:" + "1" * 64, "sha256:" + "2" * 64)
@@ -154,8 +153,7 @@ class Story:
 
     def reboot(self, boot: str) -> None:
         self.boot, self.mono = boot, SECOND
-        stable = stable_now(self.machine)
-        self.tell(DaemonStarted(mode="hosted", previous="power-lost", keeps_streaks=True, stable=stable))
+        self.tell(DaemonStarted(mode="hosted", previous="power-lost", keeps_streaks=True))
 
     def call(self, intent: Intent) -> Admitted | Refusal:
         verdict = admit(self.machine, intent, self.capabilities)

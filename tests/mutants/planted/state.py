@@ -232,8 +232,8 @@ PLANTED = (
         "stable-run-not-seen",
         "a run that lasted does not begin the pauses between runs anew",
         RESTARTS,
-        "streak = 1 if lasted_ms >= policy.stable_ms else workload.streak + 1",
-        "streak = workload.streak + 1",
+        "return run.started_mono + workload.spec.restart.stable_ms * 1_000_000",
+        "return run.started_mono + workload.spec.restart.stable_ms * 1_000_000_000",
     ),
     Mutant(
         "tried-again-too-late",

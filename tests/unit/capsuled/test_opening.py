@@ -4,7 +4,7 @@ import pytest
 
 from capsuled.startup import moved_events, opening_events
 from journal.clock import SystemClock
-from journal.events import DaemonStarted, StreamClosed, StreamOpened
+from journal.events import StreamClosed, StreamOpened
 from tests.support.story import Story
 from tests.unit.projections.test_network_moves import NEW, OLD, settled
 
@@ -19,18 +19,6 @@ def test_a_start_with_a_subnet_that_is_too_small_is_refused_by_name() -> None:
     with pytest.raises(OSError, match="6 workloads need an address of") as caught:
         moved_events(settled(*"abcdef").machine, NEW)
     assert caught.value.filename == f"--subnet {NEW}" and "start with the old one" in str(caught.value.strerror)
-
-
-def test_a_start_tells_which_rows_of_ends_were_over_before_it() -> None:
-    story = settled("a")
-    story.run_ends("a", 1)
-    story.converge()
-    opening, *_ = opening_events(story.machine, SystemClock(), 1)
-    assert isinstance(opening, DaemonStarted) and opening.stable == ()
-    story.pass_time(700)
-    story.tell(StreamOpened(method="WorkloadService.Logs", object="a"))
-    opening, *_ = opening_events(story.machine, SystemClock(), 1)
-    assert isinstance(opening, DaemonStarted) and opening.stable == ("a",)
 
 
 def test_the_streams_of_a_daemon_that_died_are_closed_as_lost_where_they_were() -> None:

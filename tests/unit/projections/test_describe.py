@@ -20,6 +20,7 @@ from journal.events import (
     WorkloadExited,
     WorkloadHealthChanged,
     WorkloadLost,
+    WorkloadStable,
     WorkloadStarted,
     type_of,
 )
@@ -84,6 +85,7 @@ def test_no_event_is_told_by_its_tag_alone(kind: type[Event], data: st.DataObjec
         (StreamClosed(5, "failed", reason="PATH_MISSING", object="web", method="WorkloadService.CopyTo"), "stream 5 of WorkloadService.CopyTo(web) failed (PATH_MISSING), 0 B in, 0 B out"),
         (StreamClosed(5, "lost", method="ImageService.Push"), "stream 5 of ImageService.Push() lost, 0 B in, 0 B out"),
         (StreamClosed(5, "lost", object="web"), "stream 5 of web lost, 0 B in, 0 B out"),
+        (WorkloadStable("web", 1, 2), "web run 2 is stable: the ends in a row before it count no more"),
         (WorkloadLost("web", 1, 2, "nothing was found", unborn=True), "web run 2 never came to life: nothing was found"),
         (StreamClosed(5, "ok", exit_code=0), "stream 5 ok, exit code 0, 0 B in, 0 B out"),
     ],

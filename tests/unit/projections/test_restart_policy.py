@@ -1,23 +1,12 @@
 """Restarts: back-off, attempts, crash loops and what survives; each told as a story."""
 
-import pytest
 from msgspec.structs import replace
 
 from effects.goals import CleanRun, StartRun
 from effects.planner import plan_workload
-from journal.events import (
-    DaemonStarted,
-    EffectFailed,
-    MachineHalted,
-    StreamOpened,
-    WorkloadExited,
-    WorkloadLost,
-    WorkloadOomKilled,
-)
+from journal.events import DaemonStarted, EffectFailed, WorkloadExited, WorkloadLost, WorkloadOomKilled, WorkloadStable
 from journal.specs import RestartPolicy
-from projections.conditions import conditions_of
 from projections.observations import ObservedRun, observe_all, observe_run
-from projections.restarts import stable_now
 from projections.state import Workload
 from projections.status import Phase, status_of
 from tests.support.story import SECOND, Story, declared, spec
@@ -84,6 +73,20 @@ def test_a_stable_run_ends_the_row() -> None:
     assert (story["job"].streak, pause_s(story)) == (1, 1)
 
 
+def test_a_run_that_was_seen_to_be_stable_has_ended_the_row_also_over_a_reboot() -> None:
+    story = started(RestartPolicy(max_attempts=4))
+    fails(story, 4)
+    story.run_starts("job")
+    story.tell(WorkloadStable("job", story["job"].uid, 4))
+    assert story["job"].streak == 4, "it was another run"
+    story.tell(WorkloadStable("job", story["job"].uid, 5))
+    assert story["job"].streak == 0 and detail(story) == (Phase.RUNNING, "running", "")
+    story.reboot("boot-2")
+    fails(story)
+    run = story["job"].run
+    assert run is not None and (run.again, run.gave_up, story["job"].streak) == (True, False, 1)
+
+
 def test_it_is_given_up_after_so_many_restarts_and_stays_so_over_a_reboot() -> None:
     story = started(RestartPolicy("on-failure", max_attempts=2))
     fails(story, 3)
@@ -134,33 +137,6 @@ def test_a_loop_is_remembered_over_daemons_and_boots() -> None:
     assert (story["job"].streak, story["job"].hold) == (4, None)
     fails(story)
     assert (story["job"].streak, pause_s(story)) == (5, 16)
-
-
-@pytest.mark.parametrize(("after_s", "ends"), [(600, "power"), (600, "halt"), (599, "power"), (600, "daemon")])
-def test_a_run_that_was_stable_before_the_machine_or_the_daemon_ended_has_ended_the_row(
-    after_s: int, ends: str
-) -> None:
-    story = started(RestartPolicy(max_attempts=4))
-    fails(story, 4)
-    story.run_starts("job")
-    story.pass_time(after_s)
-    story.tell(StreamOpened(method="WorkloadService.Logs", object="job"))
-    stable = stable_now(story.machine)
-    assert stable == (("job",) if after_s == 600 else ())
-    if ends == "halt":
-        story.tell(MachineHalted(boot=story.boot))
-    if ends != "daemon":
-        story.boot, story.mono = "boot-2", SECOND
-    story.tell(DaemonStarted("hosted", "crash", keeps_streaks=True, stable=stable))
-    if ends == "daemon":
-        (condition,) = [one for one in conditions_of(story["job"]) if one.type == "Stable"]
-        assert condition.met
-        return
-    fails(story)
-    run, streak = story["job"].run, story["job"].streak
-    assert run is not None and (run.again, run.gave_up, streak) == ((True, False, 1) if stable else (False, True, 5))
-    story.pass_time(700)
-    assert stable_now(story.machine) == (), "nothing lives"
 
 
 def test_entries_from_before_streaks_were_kept_mean_what_they_meant() -> None:

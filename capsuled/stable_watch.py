@@ -1,0 +1,75 @@
+"""Tells when a run that followed ends in a row has lasted as long as its policy calls stable: then the row is over, and
+stays so over a reboot.
+
+Woken by entries, never by polling: a timer for each such run, and none for others. What became stable while no daemon
+was there is told of at the next start.
+"""
+
+import asyncio
+import logging
+
+from capsuled.engine import Engine
+from journal.clock import Clock
+from journal.errors import JournalFull
+from journal.events import WorkloadStable
+from projections.restarts import stable_at
+from projections.state import Deadline
+
+log = logging.getLogger(__name__)
+
+FULL_RETRY_S = 5.0
+
+Due = tuple[WorkloadStable, Deadline]
+"""What is to be told, and when."""
+
+
+class StableWatch:
+    """`wake` is for the engine's changes. Nothing happens before `run`."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: dict[str, tuple[Due, asyncio.Task[None]]] = {}
+
+    async def run(self) -> None:
+        """Wait and tell until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for name in tuple(self._engine.machine.workloads):
+                self.wake(name, 0)
+            await asyncio.Event().wait()
+
+    def wake(self, key: str, cause: int) -> None:
+        """An entry changed this object: begin to wait for its run, or leave off."""
+        due, held = self._due(key), self._tasks.get(key)
+        if self._group is None or (None if held is None else held[0]) == due:
+            return
+        if held is not None:
+            held[1].cancel()
+            del self._tasks[key]
+        if due is not None:
+            self._tasks[key] = (due, self._group.create_task(self._wait(*due), name=f"row of {key}"))
+
+    def _due(self, name: str) -> Due | None:
+        workload = self._engine.machine.workloads.get(name)
+        if workload is None or workload.run is None or (at := stable_at(workload)) is None:
+            return None
+        # What ran in another boot is lost, and told so at the start: nothing of it is due.
+        told = WorkloadStable(name, workload.uid, workload.run.number)
+        return (told, at) if at.boot == self._clock.boot_id else None
+
+    async def _wait(self, told: WorkloadStable, at: Deadline) -> None:
+        wait_s, full = (at.mono_ns - self._clock.mono_ns()) / 1e9, False
+        if wait_s > 0:
+            await self._clock.sleep(wait_s)
+        while True:
+            try:
+                # With this the row is over, and this task is told to leave off.
+                self._engine.record((told,), reserved=True)
+                return
+            except JournalFull as error:
+                if not full:
+                    log.warning("that %s is stable cannot be journaled yet: %s", told.name, error)
+                full = True
+            await self._clock.sleep(FULL_RETRY_S)
