@@ -7,7 +7,6 @@ capsule is adopted change, the announcement follows. Multicast that does not wor
 
 import asyncio
 import logging
-import socket
 from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
@@ -24,7 +23,6 @@ from journal.release import RELEASE
 log = logging.getLogger(__name__)
 
 SERVICE = "_capsule._tcp.local."
-LABEL_BYTES = 63
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -62,13 +60,6 @@ class Subject(msgspec.Struct, frozen=True):
             server=f"{self.identity.short_id}.local.",
             addresses=[place.at.ip.packed],
         )
-
-
-def own_hostname() -> str:
-    """This machine's name, as one label; empty when it has none to tell it by."""
-    name = socket.gethostname().partition(".")[0]
-    fits = 0 < len(name.encode()) <= LABEL_BYTES and name.isprintable()
-    return name if fits and name != "localhost" else ""
 
 
 class Announcement:

@@ -31,6 +31,7 @@ from capsuled.handover import Handover
 from capsuled.host import capabilities, cgroup_parent, linux_network, volume_storage
 from capsuled.host import memory as memory_of_machine
 from capsuled.host_network import HostPorts
+from capsuled.hostname import own_hostname
 from capsuled.identity import Identity, load_or_make
 from capsuled.image_cache import ImageCache
 from capsuled.lan import interfaces, places, reaches_out
@@ -388,7 +389,7 @@ def _tell(about: About, layout: Layout, settings: Settings, engine: Engine) -> N
 
 async def _announce(about: About, settings: Settings, engine: Engine, doorway: Doorway) -> None:
     """On the LAN, until cancelled. Only then is the library for it loaded."""
-    from capsuled.announcement import Announcement, Subject, own_hostname
+    from capsuled.announcement import Announcement, Subject
 
     def subject() -> Subject:
         return Subject(about.identity, own_hostname(), _adopted(doorway))

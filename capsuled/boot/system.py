@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Literal
 
-from capsuled.announcement import own_hostname
 from capsuled.believed import believed_ns, or_last
 from capsuled.boot.answering import answering
 from capsuled.boot.console import Console, Face, banner, keep_showing, merged
@@ -23,6 +22,7 @@ from capsuled.boot.power import watch_button
 from capsuled.boot.uplink import Place, Uplink
 from capsuled.engine import Engine
 from capsuled.growing import disk_grown
+from capsuled.hostname import own_hostname
 from capsuled.info import counts
 from capsuled.lan import reached
 from capsuled.layout import Layout

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 
-from capsuled.announcement import Announcement, Subject, own_hostname
+from capsuled.announcement import Announcement, Subject
 from capsuled.boot.answering import answering
 from capsuled.boot.bring_up import COMMAND_LINE, booted_of, release_text
 from capsuled.boot.console import Console, keep_showing, merged
@@ -23,6 +23,7 @@ from capsuled.boot.plugged import load_plugged
 from capsuled.boot.power import watch_button
 from capsuled.boot.storage import booted_from
 from capsuled.boot.uplink import Place, Uplink
+from capsuled.hostname import own_hostname
 from capsuled.identity import Identity, load_or_make
 from capsuled.installed import Installed
 from capsuled.installer.installation import Installation, Source, Step
