@@ -63,7 +63,8 @@ class StableWatch:
         wait_s, full = (at.mono_ns - self._clock.mono_ns()) / 1e9, False
         if wait_s > 0:
             await self._clock.sleep(wait_s)
-        while True:
+        # A restore, or a deletion by force, ends a row without a word to whoever watches the workload.
+        while self._due(told.name) == (told, at):
             try:
                 # With this the row is over, and this task is told to leave off.
                 self._engine.record((told,), reserved=True)

@@ -401,7 +401,10 @@ class WorkloadHealthChanged(Event, frozen=True, omit_defaults=True, tag="workloa
 
 
 class WorkloadStable(Event, frozen=True, omit_defaults=True, tag="workload.stable"):
-    """A run that followed ends in a row has lasted for as long as its restart policy calls stable: the row is over."""
+    """A run that followed ends in a row has lasted for as long as its restart policy calls stable: the row is over. A
+    release that does not know of it goes on counting, as it always did."""
+
+    EFFECT = "may"
 
     name: str
     uid: int

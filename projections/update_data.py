@@ -12,7 +12,7 @@ from projections.refusals import Refusal, conflict, invalid
 from projections.state import Machine, Update
 from projections.update_phases import UpdatePhase
 from projections.updates import SPARED, keeps
-from projections.volume_admission import admit_volume
+from projections.volume_admission import admit_volume, full
 
 _ABLE = frozenset({"volume"})
 """Whoever has volumes can do this with them."""
@@ -22,13 +22,15 @@ _NEVER_BOOTED = frozenset({UpdatePhase.FAILED, UpdatePhase.DROPPED})
 
 
 def check_keeps(machine: Machine, keeps: tuple[str, ...], label: str) -> Refusal | None:
-    """Whether a snapshot of each of these volumes can be taken under this name."""
+    """Whether a snapshot of each of these volumes can be taken under this name, and one more before it goes back."""
     if len(set(keeps)) < len(keeps):
         return invalid("DOUBLED", "a volume is named twice among those to be kept", "metadata.snapshots")
     for name in keeps:
         verdict = admit_volume(machine, TakeSnapshot(name, label), _ABLE)
         if isinstance(verdict, Refusal):
             return verdict
+        if (refusal := full(machine.volumes[name], ", with the one that is taken before it goes back", 2)) is not None:
+            return refusal
     return None
 
 

@@ -212,8 +212,8 @@ def _take(volume: Volume, label: str) -> Verdict:
             f"volume {volume.name} has a snapshot {label} already: choose another name",
             "snapshot",
         )
-    if (full := _full(volume, "")) is not None:
-        return full
+    if (refusal := full(volume)) is not None:
+        return refusal
     if volume.lost:
         return _lost(volume)
     if volume.restoring:
@@ -221,9 +221,9 @@ def _take(volume: Volume, label: str) -> Verdict:
     return (SnapshotRequested(volume.name, volume.uid, label),)
 
 
-def _full(volume: Volume, another: str) -> Refusal | None:
-    """No room for one more snapshot: for `another` that is not what was asked for, but comes with it."""
-    if len(volume.snapshots) < SNAPSHOTS_MOST:
+def full(volume: Volume, another: str = "", more: int = 1) -> Refusal | None:
+    """No room for so many more snapshots: for `another` that is not what was asked for, but comes with it."""
+    if len(volume.snapshots) + more <= SNAPSHOTS_MOST:
         return None
     return refused(
         "RESOURCE_EXHAUSTED",
@@ -278,8 +278,8 @@ def _restore(volume: Volume, call: RestoreVolume) -> Verdict:
     told = (asked,) if call.rollback else ()
     if not call.safety_label:
         return (restore, *told)
-    if (full := _full(volume, ", with the one that is taken before a restore")) is not None:
-        return full
+    if (refusal := full(volume, ", with the one that is taken before a restore")) is not None:
+        return refusal
     # Two restores within a second are proposed the same label.
     taken = {one.label for one in volume.snapshots}
     labels = (call.safety_label, *(f"{call.safety_label}-{number}" for number in range(2, len(taken) + 3)))

@@ -10,8 +10,10 @@ from capsuled.stable_watch import StableWatch
 from journal.events import DaemonStarted, WorkloadExited, WorkloadStable, WorkloadStopRequested
 from journal.specs import RestartPolicy
 from projections.conditions import conditions_of
-from projections.state import Workload
+from projections.state import Update, Workload
 from projections.status import status_of
+from projections.update_phases import UpdatePhase
+from projections.updates import above_level
 from tests.simulation.time import VirtualClock, VirtualLoop
 from tests.support.story import SECOND, Story, declared, spec
 from tests.unit.capsuled.test_health_watch import InMemory, ended, play
@@ -134,6 +136,35 @@ def test_a_full_disk_holds_it_up_until_there_is_room() -> None:
         await asyncio.sleep(6)
         await ended(task)
         assert [run for run, _ in house.told()] == [4]
+
+    play(story)
+
+
+def test_a_system_on_trial_says_it_too_although_the_one_before_does_not_know_of_it() -> None:
+    async def story(loop: VirtualLoop) -> None:
+        house = House(loop)
+        machine = house.engine.machine
+        new, old = ("slot_b", "0.0.2", "bbb", 1), ("slot_a", "0.0.1", "aaa")
+        machine.updates[1] = Update(1, *new, *old, UpdatePhase.TENTATIVE, 1, 1, from_level=(("workload.applied", 1),))
+        machine.slots = replace(machine.slots, tentative=True)
+        assert above_level(machine, [WorkloadStopRequested("web", 1)]), "nobody would be on trial"
+        await house.lives(STABLE_S + 1)
+        assert [run for run, _ in house.told()] == [4] and house.web.streak == 0
+
+    play(story)
+
+
+def test_a_row_that_a_restore_ended_is_not_told_of() -> None:
+    """It ends without a word to whoever watches the workload."""
+
+    async def story(loop: VirtualLoop) -> None:
+        house = House(loop)
+        task = asyncio.ensure_future(house.watch.run())
+        await asyncio.sleep(1)
+        house.engine.machine.workloads["web"] = replace(house.web, streak=0)
+        await asyncio.sleep(2 * STABLE_S)
+        await ended(task)
+        assert house.told() == []
 
     play(story)
 

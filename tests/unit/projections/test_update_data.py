@@ -72,6 +72,16 @@ def test_only_volumes_that_are_there_can_be_kept_and_each_once() -> None:
     assert (verdict.events[0].keeps, verdict.events[0].snapshot) == (("db",), LABEL)
 
 
+def test_there_is_room_for_what_is_kept_and_for_what_is_there_when_it_comes_back() -> None:
+    for snapshots in (SNAPSHOTS_MOST - 2, SNAPSHOTS_MOST - 1):
+        story = with_volumes("db", "web")
+        for number in range(snapshots):
+            story.call(TakeSnapshot("web", f"s{number}"))
+        verdict = begin(story, keeps=("db", "web"), snapshot=LABEL)
+        assert isinstance(verdict, Admitted) == (snapshots == SNAPSHOTS_MOST - 2)
+        assert isinstance(verdict, Admitted) or verdict.reason == "TOO_MANY_SNAPSHOTS"
+
+
 def test_a_trial_that_ends_with_its_data_has_it_back_in_the_system_before_and_without_that_word_never() -> None:
     for with_data in (True, False):
         story = with_volumes("db", "web")
