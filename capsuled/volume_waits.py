@@ -107,7 +107,8 @@ class VolumeWaits:
             return UNCHANGED if kept or mine else ""
 
         def heeds(trouble: Trouble) -> bool:
-            return trouble.effect == "RestoreVolume" or holds_up(trouble, 0 if safety is None else safety.uid)
+            # It comes after whatever is to be taken, also after what was asked for later.
+            return trouble.effect in ("RestoreVolume", "TakeSnapshot", *_BEFORE_SNAPSHOTS)
 
         late = not_yet(f"volume {name} is not restored", f"get {name}")
         now = await self._until(
@@ -184,8 +185,10 @@ def is_of(trouble: Trouble, effect: str, snapshot: int) -> bool:
 
 
 def holds_up(trouble: Trouble, snapshot: int) -> bool:
-    """Whether this snapshot is not taken for it: it is trouble with just that, or with what comes before any."""
-    return trouble.effect in _BEFORE_SNAPSHOTS or is_of(trouble, "TakeSnapshot", snapshot)
+    """Whether this snapshot is not taken for it: it is trouble with just that, or with what comes before. They are
+    taken in the order of their uids, and none before what comes before any."""
+    before = trouble.effect == "TakeSnapshot" and trouble.snapshot <= snapshot
+    return before or trouble.effect in _BEFORE_SNAPSHOTS
 
 
 def label_now(what: str) -> str:

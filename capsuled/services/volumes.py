@@ -207,8 +207,9 @@ class SnapshotService(VolumeWaits, SnapshotServiceServicer):
         leaving = {one.uid for one in volume.snapshots if one.label == request.name and one.leaving}
 
         def heeds(trouble: Trouble) -> bool:
-            mine = trouble.effect == "RemoveSnapshot" and trouble.snapshot in leaving
-            return mine or trouble.effect == "EnsureVolume"
+            # They are removed in the order of their uids.
+            before = trouble.effect == "RemoveSnapshot" and trouble.snapshot <= max(leaving, default=0)
+            return before or trouble.effect == "EnsureVolume"
 
         late = not_yet(f"snapshot {request.name} of volume {request.volume} is not gone", f"snapshots {request.volume}")
         await self._until(request.volume, volume.uid, lambda one: not _has(one, leaving), WAIT_S, late, heeds=heeds)

@@ -17,6 +17,8 @@ from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.session import CURRENT, Session
 from capsuled.volume_rollbacks import VolumeRollbacks
 from effects.errors import RuntimeUnavailable
+from effects.goals import kind_of, snapshot_of
+from effects.volume_planner import plan_volume
 from effects.volumes.twin import Storage, TwinVolumes
 from journal.entry import LOCAL, SYSTEM
 from journal.errors import JournalError
@@ -360,9 +362,8 @@ def no_room(store: Storehouse, effect: str, snapshot: int = 0, size_bytes: int =
     store.happens(full)
 
 
-@pytest.mark.parametrize("dropped", [True, False])
-def test_what_another_snapshot_failed_of_refuses_nobody(dropped: bool) -> None:
-    """It may have been dropped since, as an export does, or be tried again."""
+def test_what_another_snapshot_failed_of_refuses_nobody_once_that_is_dropped() -> None:
+    """As an export drops its own."""
 
     async def test(store: Storehouse) -> None:
         await store.made()
@@ -374,8 +375,7 @@ def test_what_another_snapshot_failed_of_refuses_nobody(dropped: bool) -> None:
         with pytest.raises(Refused) as caught:
             await asyncio.wait_for(taking, 5)
         assert caught.value.refusal.message == "bad sector. It is tried again by itself"
-        if dropped:
-            await store.dropped("export-1")
+        await store.dropped("export-1")
         taking = store.begin(store.snapshots.Take, pb.SnapshotTakeRequest(volume="data", name="nightly"))
         await settled()
         store.happens(SnapshotTaken("data", uid, store.data.snapshots[-1].uid, 16 * MIB, "copy"))
@@ -385,6 +385,58 @@ def test_what_another_snapshot_failed_of_refuses_nobody(dropped: bool) -> None:
         assert not deleting.done()
         store.happens(SnapshotRemoved("data", uid, store.data.snapshots[0].uid))
         await asyncio.wait_for(deleting, 5)
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("effect", "method"), [("TakeSnapshot", "Take"), ("TakeSnapshot", "Restore"), ("RemoveSnapshot", "Delete")]
+)
+def test_what_an_earlier_snapshot_fails_of_is_said_to_whoever_waits_behind_it(effect: str, method: str) -> None:
+    """The storage has them one after the other: nothing is tried of the later one before."""
+
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        for name in ("one", "two"):
+            await store.taken(name=name)
+        requests: dict[str, tuple[Any, Any]] = {
+            "Take": (store.snapshots.Take, pb.SnapshotTakeRequest(volume="data", name="four")),
+            "Restore": (store.snapshots.Restore, pb.SnapshotRestoreRequest(volume="data", name="one")),
+            "Delete": (store.snapshots.Delete, pb.SnapshotDeleteRequest(volume="data", name="two")),
+        }
+        if effect == "TakeSnapshot":
+            first = store.begin(store.snapshots.Take, pb.SnapshotTakeRequest(volume="data", name="three"))
+        else:
+            first = store.begin(store.snapshots.Delete, pb.SnapshotDeleteRequest(volume="data", name="one"))
+        await settled()
+        goal = plan_volume(store.data)
+        assert goal is not None and kind_of(goal) == effect
+        behind = store.begin(*requests[method])
+        await settled()
+        assert plan_volume(store.data) == goal and not behind.done()
+        failed = EffectFailed(effect, "data", store.data.uid, "VOLUME_FAILED", "bad sector", snapshot=snapshot_of(goal))
+        store.happens(failed)
+        for call in (first, behind):
+            with pytest.raises(Refused) as caught:
+                await asyncio.wait_for(call, 5)
+            assert caught.value.refusal.message == "bad sector. It is tried again by itself"
+
+    run(test)
+
+
+def test_what_a_later_snapshot_fails_of_holds_up_no_earlier_deletion() -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        for name in ("one", "two"):
+            await store.taken(name=name)
+        uid, (one, two) = store.data.uid, store.data.snapshots
+        store.happens(SnapshotDeleteRequested("data", uid, two.uid))
+        store.happens(EffectFailed("RemoveSnapshot", "data", uid, "VOLUME_FAILED", "bad sector", snapshot=two.uid))
+        dropping = store.begin(store.snapshots.Delete, pb.SnapshotDeleteRequest(volume="data", name="one"))
+        await settled()
+        assert not dropping.done()
+        store.happens(SnapshotRemoved("data", uid, one.uid))
+        await asyncio.wait_for(dropping, 5)
 
     run(test)
 
