@@ -61,8 +61,13 @@ def finish(order: str, hold: Callable[[], None]) -> None:
 
 
 def in_a_child(work: Callable[[], None], hold: Callable[[], None]) -> None:
-    """Have it done, however long that takes, and call `hold` again and again meanwhile."""
-    child = os.fork()
+    """Have it done, however long that takes, and call `hold` again and again meanwhile. Where no child can be had it is
+    done all the same, and nobody holds. What `work` raises is dropped: the machine ends either way."""
+    try:
+        child = os.fork()
+    except OSError:
+        _guarded(work)
+        return
     if child == 0:
         try:
             work()
@@ -71,6 +76,13 @@ def in_a_child(work: Callable[[], None], hold: Callable[[], None]) -> None:
     while not os.waitpid(child, os.WNOHANG)[0]:
         hold()
         time.sleep(LOOK_S)
+
+
+def _guarded(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except Exception:  # PID 1 that ends is a machine that panics
+        pass
 
 
 def _unmount() -> None:

@@ -73,3 +73,33 @@ def test_what_waits_for_the_disk_is_no_wait_of_pid_1s_own(tmp_path: Path) -> Non
 
     in_a_child(waits, hold)
     assert len(held) >= 5
+
+
+def test_what_the_kernel_does_not_say_falls_not_and_raises_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "meminfo"
+    flushing = Flushing(20.0, str(file))
+    for now, text, falls in (
+        (100, None, False), (120, meminfo(900), False), (140, "Dirty: many kB\n", False), (160, "Dirty:\n", False),
+        (180, meminfo(800), True), (200, None, False),
+    ):  # fmt: skip
+        file.unlink(missing_ok=True)
+        if text is not None:
+            file.write_text(text)
+        assert flushing.falls(now) is falls, now
+
+
+def test_without_a_child_it_is_done_all_the_same_and_what_it_raises_does_not_end_pid_1(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+
+    def refused() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    def works() -> None:
+        done.append("synced")
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("os.fork", refused)
+    in_a_child(works, lambda: None)
+    assert done == ["synced"]
