@@ -298,6 +298,7 @@ class Init:
             return
         self._recorder.note("ending", order)
         self.say("the machine is switched off" if order == "poweroff" else "the machine is started anew")
+        self._flushing.bound()
         now = time.monotonic()
         self._start_at = None
         if self._child:

@@ -49,11 +49,6 @@ KERNEL_SETTINGS = {
     # The most that the kernel gives a large machine by itself; a small one gets a few thousand, which one container
     # that watches its sources takes. Each costs a KiB, which counts as memory of the container that watches.
     "fs/inotify/max_user_watches": "1048576",
-    # What a machine's end has still to write. Of 16 GiB of memory the kernel would let 3 wait (vm/dirty_ratio), which
-    # is ten minutes of a slow stick's; so much is written at 5 MB a second within the minute that a watchdog leaves,
-    # and a fast disk is at its work from a quarter on.
-    "vm/dirty_bytes": str(256 << 20),
-    "vm/dirty_background_bytes": str(64 << 20),
 }
 """A hosted daemon leaves these to its machine's owner."""
 

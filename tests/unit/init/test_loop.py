@@ -24,7 +24,7 @@ import init.flushing, init.life, init.main, init.trial, init.watchdog
 init.life.SILENCE_S = 1.0
 init.main.PET_S = 0.02
 init.main.Watchdog = lambda: init.watchdog.Watchdog({place!r} + "/watchdog")
-init.main.Flushing = lambda every_s: init.flushing.Flushing(every_s, {place!r} + "/meminfo")
+init.main.Flushing = lambda every_s: init.flushing.Flushing(every_s, {place!r} + "/meminfo", {place!r})
 {settings}
 assert os.getpid() == 1
 trial = init.trial.Trial({command_line!r})
@@ -158,6 +158,15 @@ def test_an_order_ends_the_daemon_then_the_workloads_then_the_machine(tmp_path: 
         said = pid_1.told(number)
     assert pid_1.log == ["starts", "ends", "halt"]
     assert said.splitlines()[-1] == order
+
+
+def test_little_is_to_wait_for_the_disk_once_the_machine_is_to_end_and_not_before(tmp_path: Path) -> None:
+    with standing(tmp_path, "") as pid_1:
+        pid_1.until(1, "starts")
+        assert not (tmp_path / "dirty_bytes").exists()
+        pid_1.told(signal.SIGTERM)
+    assert (tmp_path / "dirty_bytes").read_text() == f"{256 << 20}\n"
+    assert (tmp_path / "dirty_background_bytes").read_text() == f"{64 << 20}\n"
 
 
 def test_the_daemon_can_give_the_order_itself(tmp_path: Path) -> None:
