@@ -55,7 +55,7 @@ ABORT_S = 5.0
 GIVEN_UP = {
     "daemon-crashes": "its daemon ended again and again",
     "window-over": "nobody has confirmed it",
-    "state-lost": "it found no state to start on",
+    "state-lost": "it found no state to start on, or could not keep there what its trial would be undone with",
 }
 
 
@@ -267,15 +267,18 @@ class Init:
                 self._daemon_ended(status)
 
     def _daemon_ended(self, status: int) -> None:
-        now = time.monotonic()
+        now, halted = time.monotonic(), self._halting
+        if self._words is not None:
+            self._listen(self._words[0])  # its last word, which may be an order: its end is often looked at first
         self._stop_listening()
         # By SIGTERM ends what did not listen to it yet.
         as_asked = self._restarts and not self._hung and status in (0, signal.SIGTERM)
         self._restarts = False
-        if self._halting:
+        if halted:
             self.ended = True
         elif self._order:
-            self._halt(now)
+            if not self._halting:
+                self._halt(now)
         elif as_asked:
             self._life.ends_as_asked()
             self._start_at = now

@@ -397,7 +397,26 @@ def test_a_new_system_without_a_state_is_given_up_and_any_other_stands(tmp_path:
         place = tmp_path / str(number)
         place.mkdir()
         with standing(place, r'os.write(3, b"lost\nreboot\n")', command_line=line) as pid_1:
-            assert ("it found no state to start on: the machine goes back" in pid_1.ended()) is given_up
+            assert ("its trial would be undone with: the machine goes back" in pid_1.ended()) is given_up
+
+
+def test_the_last_word_of_a_daemon_counts_though_its_end_is_looked_at_first(tmp_path: Path) -> None:
+    body = r"""
+while not (place / "go").exists(): time.sleep(0.01)
+os.write(3, b"lost\n"); sys.exit(3)
+"""
+    with standing(tmp_path, body, command_line="capsule.update=7 capsule.window=99999") as pid_1:
+        pid_1.until(1, "starts")
+        init = pid_1.pid
+        daemon = int(Path(f"/proc/{init}/task/{init}/children").read_text().split()[0])
+        os.kill(init, signal.SIGSTOP)
+        (tmp_path / "go").touch()
+        pid_1.until_true(
+            lambda: Path(f"/proc/{daemon}/stat").read_text().rpartition(")")[2].split()[0] == "Z", "it ended"
+        )
+        os.kill(init, signal.SIGCONT)
+        assert pid_1.ended().splitlines()[-1] == "reboot"
+    assert pid_1.log == ["starts", "halt"]
 
 
 def test_a_system_that_is_confirmed_or_needs_not_be_stays_whatever_its_daemon_does(tmp_path: Path) -> None:
