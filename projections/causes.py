@@ -11,7 +11,7 @@ What stood first decides: that the system itself gave up is known before it goes
 does not matter; and what was never loaded cannot have failed by itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from journal.evidence import Cause, Confidence, Evidence, FailedCheck, Mark, Source, Verdict
 
@@ -21,7 +21,7 @@ WORDS: dict[Cause, str] = {
     "unhealthy-workload": "workloads were not well under it",
     "no-uplink": "it had no network",
     "api-down": "its API did not answer",
-    "state-lost": "it found no state to start on",
+    "state-lost": "it found no state to start on, or could not keep there what its trial would be undone with",
     "daemon-crashes": "its daemon ended again and again",
     "kernel-panic": "its kernel panicked",
     "initramfs": "it did not get through its initramfs",
@@ -65,6 +65,12 @@ def sentence(verdict: Verdict) -> str:
     return f"{words} (likely)" if verdict.confidence == "likely" else words
 
 
+def of_its_check(cause: Cause, failed: Iterable[FailedCheck]) -> str:
+    """What the check said that led to the cause, as the system itself would have told; empty where none did."""
+    kinds = [kind for kind, led_to in CHECKS if led_to == cause]
+    return next((f"{one.name}: {one.message}" for one in failed if one.name.partition("/")[0] in kinds), "")
+
+
 def tells_the_end(line: str) -> bool:
     """Whether a line of the kernel's last words says why it ended."""
     return _PANIC in line or _SOFT_WATCHDOG in line
@@ -86,7 +92,7 @@ def _by_its_own_word(evidence: Evidence) -> Verdict | None:
     noted = f"{when}it sent the machine back itself, and noted: {WORDS[evidence.returning]}"
     if evidence.returning in _OF_THE_GATE:
         return _by_the_gate(evidence, evidence.returning, noted)
-    return Verdict(evidence.returning, "certain", (noted, *_ends(evidence)))
+    return Verdict(evidence.returning, "certain", (noted, *_checks(evidence), *_ends(evidence)))
 
 
 _OF_THE_GATE: tuple[Cause, ...] = ("not-confirmed", "unhealthy-workload", "no-uplink", "api-down")
@@ -105,7 +111,7 @@ def _by_the_gate(evidence: Evidence, said: Cause, noted: str) -> Verdict:
     likely. PID 1 alone, without a daemon, can only say that the time was over. A daemon that ended again and again can
     have led to whatever a check says, and begins its soak anew each time; that nothing but the confirmation was missing
     is certain where everything was seen to be well."""
-    rests_on = (noted, *(_check_text(one) for one in evidence.failed), *_ends(evidence))
+    rests_on = (noted, *_checks(evidence), *_ends(evidence))
     kinds = {one.name.partition("/")[0] for one in evidence.failed}
     found = [cause for kind, cause in CHECKS if kind in kinds]
     looped = len(evidence.ends) >= LOOP
@@ -121,8 +127,11 @@ def _by_the_gate(evidence: Evidence, said: Cause, noted: str) -> Verdict:
     return Verdict(said, "certain" if seen and not kinds and not evidence.ends else "likely", rests_on)
 
 
-def _check_text(check: FailedCheck) -> str:
-    return f"the health check {check.name} had failed" + (f": {check.message}" if check.message else "")
+def _checks(evidence: Evidence) -> tuple[str, ...]:
+    return tuple(
+        f"the health check {one.name} had failed" + (f": {one.message}" if one.message else "")
+        for one in evidence.failed
+    )
 
 
 def _by_the_loader(evidence: Evidence) -> Verdict | None:

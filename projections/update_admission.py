@@ -74,6 +74,7 @@ def _begin(machine: Machine, call: BeginUpdate) -> tuple[Event, ...] | Refusal:
     failed = earlier_failure(machine, call.new.version, call.new.commit)
     if failed is not None and not call.retry:
         why = WORDS[failed.cause] if failed.cause is not None else WORDS["unknown"]
+        why += f" ({failed.message})" if failed.message else ""
         return conflict(
             "FAILED_BEFORE",
             f"{system_text(call.new.version, call.new.commit)} was tried in update {failed.uid} and went back: {why}. "

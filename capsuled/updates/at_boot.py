@@ -20,6 +20,7 @@ from journal.codec import encode
 from journal.entry import SYSTEM
 from journal.events import Event, UpdateEvidenceFound, UpdateRolledBack
 from journal.evidence import Evidence, Loader, Looked, Verdict
+from projections.causes import of_its_check
 from projections.state import Update
 from projections.update_data import brought_back, owed
 from projections.update_reconcile import Reconciled, Variables
@@ -115,10 +116,11 @@ def _tell_back(engine: Engine, update: Update, found_out: Found, found: Reconcil
     verdict, evidence = found_out.verdict, found_out.evidence
     log.warning("the trial of update %d is over: %s (%s)", update.uid, verdict.cause, verdict.confidence)
     seq = engine.record((UpdateEvidenceFound(update.uid, evidence),), vital=True, actor=SYSTEM)
+    why = update.message or of_its_check(verdict.cause, evidence.failed)
     rolled_back = UpdateRolledBack(
         update.uid,
         verdict.cause,
-        "; ".join(words for words in (update.message, _in_place(update, found)) if words),
+        "; ".join(words for words in (why, _in_place(update, found)) if words),
         verdict.confidence,
         verdict.rests_on,
         verdict.looked_for,

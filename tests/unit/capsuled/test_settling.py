@@ -10,7 +10,7 @@ from capsuled.updates.switching import Switch
 from effects.slots.protocol import LoaderState
 from effects.slots.twin import SlotDisk, TwinLoader
 from journal.events import UpdateDisarmed, UpdateEvidenceFound, UpdateRolledBack
-from journal.evidence import Evidence, Loader, Looked, Verdict
+from journal.evidence import Evidence, FailedCheck, Loader, Looked, Verdict
 from journal.sidelog import SideLog
 from projections.causes import judge
 from projections.fold import fold
@@ -77,3 +77,14 @@ def test_damaged_variables_say_neither_that_it_was_booted_nor_that_it_was_not(si
         assert not found.take_back and update.phase in (UpdatePhase.ARMED, UpdatePhase.ARMING)
         assert (found.back is not None) == (update.phase is UpdatePhase.ARMED and boot == "boot-9")
     assert judge(Evidence("slot_b", loader=found.loader)).cause == "unknown"
+
+
+def test_what_only_the_evidence_has_of_the_reason_is_what_the_next_push_is_told(side_log: SideLog) -> None:
+    story = armed()
+    engine = beside(story, side_log)
+    update = engine.machine.updates[uid(story)]
+    left = Evidence("slot_b", returning="state-lost", failed=(FailedCheck("state", "No space left on device"),))
+    switch = Switch(engine, TwinLoader(SlotDisk(), at_once))
+    found = Reconciled(back=update, loader="taken")
+    asyncio.run(settle(engine, found, switch, lambda update, loader: Found(judge(left), left)))
+    assert engine.machine.updates[update.uid].message == "state: No space left on device"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from journal.evidence import Cause, DaemonEnd, Evidence, FailedCheck, Looked, Mark
-from projections.causes import API, INIT, INITRAMFS_FAILED, LOOP, ROOT, STATE, WORDS, judge, sentence
+from projections.causes import API, INIT, INITRAMFS_FAILED, LOOP, ROOT, STATE, WORDS, judge, of_its_check, sentence
 from tests.support.chance import struct
 from tests.support.failed_boots import CHANNELS, TRUE_CAUSES, left_by
 
@@ -96,6 +96,19 @@ def test_what_a_verdict_rests_on_names_the_witness() -> None:
     assert "workload/web had failed: exit 1" in "".join(
         judge(found(returning="not-confirmed", failed=(FailedCheck("workload/web", "exit 1"),))).rests_on
     )
+
+
+def test_a_state_that_was_lost_is_told_with_what_its_check_said() -> None:
+    full = FailedCheck("state", "what containerd knows cannot be copied aside: No space left on device")
+    verdict = judge(found(marks=UP[:3], returning="state-lost", failed=(full,)))
+    assert verdict.rests_on[1] == f"the health check state had failed: {full.message}"
+
+
+def test_of_several_checks_the_one_that_led_to_the_cause_is_told() -> None:
+    failed = (FailedCheck("workload/web", "exit 1"), FailedCheck("state", "full"), FailedCheck("workload/db", "exit 2"))
+    assert of_its_check("state-lost", failed) == "state: full"
+    assert of_its_check("unhealthy-workload", failed) == "workload/web: exit 1"
+    assert of_its_check("no-uplink", failed) == of_its_check("hung", failed) == ""
 
 
 def test_unknown_lists_where_was_looked() -> None:

@@ -161,6 +161,14 @@ def test_a_system_that_failed_is_tried_again_only_when_that_is_said_and_the_earl
     assert isinstance(again, Admitted) and again.events[0].retried == failed  # type: ignore[attr-defined]
 
 
+def test_what_an_earlier_trial_came_to_is_told_with_its_reason() -> None:
+    story = on_trial()
+    story.tell(UpdateRolledBack(uid(story), "state-lost", "state: No space left on device"))
+    story.tell(BootStarted("slot_a", "slot_a", "0.0.1 aaa"))
+    verdict = begin(story)
+    assert isinstance(verdict, Refusal) and "(state: No space left on device). `capsulectl" in verdict.message
+
+
 @pytest.mark.parametrize("times", [{"window_s": 59}, {"window_s": 8 * 86_400}, {"soak_s": 900}, {"soak_s": -1}])
 def test_a_trial_has_an_end_that_it_can_reach(times: dict[str, int]) -> None:
     assert reason(begin(standing(), confirm_when="healthy", **times)) in ("BAD_WINDOW", "BAD_SOAK")
