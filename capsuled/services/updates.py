@@ -56,7 +56,7 @@ class UpdateService(UpdateServiceServicer):
         updates, how = self._slots(), Back(request.allow_freeze, request.with_data)
         caller = caller_of(context, "UpdateService.Rollback", request)
         if request.dry_run:
-            prospect = updates.would_roll_back(how, caller.actor.role)
+            prospect = await updates.would_roll_back(how, caller.actor.role)
             return pb.UpdateRollbackResponse(
                 message=prospect_text(prospect, how.with_data),
                 update=update_message(prospect.update),

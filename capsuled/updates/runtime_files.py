@@ -32,10 +32,16 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 def crowded(root: Path, free: Free) -> str:
-    """Why no trial could begin: the copies would not fit on the disk of the state, where so much is `free`. Empty where
-    they do. Blocking."""
-    wanted = sum((root / record).stat().st_size for record in RECORDS if (root / record).exists()) + SPARE_BYTES
-    left = free()
+    """Why no trial could begin: the copies would not fit on the disk of the state, where so much is `free`, or nobody
+    can say. Empty where they do. Blocking."""
+    try:
+        wanted = sum((root / record).stat().st_size for record in RECORDS if (root / record).exists()) + SPARE_BYTES
+        left = free()
+    except OSError as error:
+        return (
+            "what containerd knows, and the room for its copies, cannot be looked at, and no trial begins without: "
+            f"{_reason(error)}. Mend the disk of the state first"
+        )
     if left >= wanted:
         return ""
     return (

@@ -22,6 +22,7 @@ from journal.clock import Clock
 from journal.entry import SYSTEM
 from journal.errors import JournalError
 from journal.events import MachineEndRequested
+from projections.admission import Admitted
 from projections.refusals import Refusal
 from projections.state import Update
 from projections.update_admission import unread
@@ -132,7 +133,7 @@ class Updates:
         await self._engine.durable()
         return found
 
-    def would_roll_back(self, how: Back, role: str) -> Prospect:
+    async def would_roll_back(self, how: Back, role: str) -> Prospect:
         """What `roll_back` would do now. Raises Refused."""
         intent = self._intent(replace(how, allow_freeze=True))
         _, verdict = self._engine.preview(intent, role)
@@ -145,6 +146,7 @@ class Updates:
             return Prospect("dropped" if waits else "ended", update, keeps=() if waits else update.keeps)
         before = fallback(machine)
         assert before is not None, "what cannot be gone back to was refused"
+        await self._receiver.check_room()
         return Prospect("tried", before, unread(intent.written, before.from_level), before.keeps)
 
     def _intent(self, how: Back) -> RollBackUpdate:
@@ -163,7 +165,9 @@ class Updates:
         return await to_its_end(self._roll_back(how, caller))
 
     async def _roll_back(self, how: Back, caller: Caller) -> tuple[Update, str]:
-        outcome = await self._engine.call(self._intent(how), caller)
+        intent = self._intent(how)
+        await self._check_begin(intent, caller)
+        outcome = await self._engine.call(intent, caller)
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
         update = current(self._engine.machine)
@@ -184,9 +188,18 @@ class Updates:
                 await self._switch.drop(update, outcome.seq)
                 return self._engine.machine.updates[update.uid], f"update {update.uid} is dropped: it is not booted"
 
+    async def _check_begin(self, intent: RollBackUpdate, caller: Caller) -> None:
+        """Whether a trial that the call would begin has room, before anything is told of it. Raises Refused, which
+        nobody remembers: the same call begins it once there is room."""
+        if current(self._engine.machine) is not None or await self._engine.answered(caller) is not None:
+            return
+        _, verdict = self._engine.preview(intent, caller.actor.role)
+        if isinstance(verdict, Admitted):
+            await self._receiver.check_room()
+
     async def _arm_what_is_there(self, update: Update, cause: int) -> None:
         """The slot was not written since it ran. That it can be read, and where that is known, what stands in it, is
-        looked at before anybody counts on it, and so is the room for a trial."""
+        looked at before anybody counts on it, and so is the room for a trial, which may have gone meanwhile."""
         try:
             await self._receiver.check_room()
             await self._check_slot(other(update.from_slot))

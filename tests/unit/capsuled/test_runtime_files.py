@@ -75,6 +75,13 @@ def test_no_trial_begins_where_the_copies_would_not_fit(root: Path) -> None:
     assert crowded(root, lambda: wanted - 1) == ""
 
 
+def test_room_that_cannot_be_looked_at_is_none(root: Path) -> None:
+    def fails() -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    assert "cannot be looked at, and no trial begins without: Input/output error" in crowded(root, fails)
+
+
 @pytest.mark.parametrize("record", RECORDS)
 def test_a_copy_that_does_not_fit_leaves_nothing_behind(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: str

@@ -205,14 +205,49 @@ def test_a_rollback_that_was_admitted_is_carried_out_though_nobody_waits_for_it(
 
 def test_a_rollback_whose_trial_could_not_begin_for_want_of_room_is_refused_and_arms_nothing() -> None:
     async def act(box: Box) -> None:
-        box.crowded = "the disk of the state is full"
-        with pytest.raises(Refused, match="is full") as refused:
-            await box.back()
-        assert refused.value.reason == "NO_SPACE"
-        assert box.phase is UpdatePhase.DROPPED and box.disk.state.next_slot is None
+        box.crowded, before = "the disk of the state is full", box.engine.machine.seq
+        for refused in (box.back("c1"), box.updates.would_roll_back(Back(), "admin"), box.back("c1")):
+            with pytest.raises(Refused, match="is full") as of_room:
+                await refused
+            assert of_room.value.reason == "NO_SPACE"
+        assert box.engine.machine.seq == before and box.disk.state.next_slot is None, "nothing is told of it"
         box.crowded = ""
-        again, _ = await box.back()
-        assert again.phase is UpdatePhase.STAGED and box.disk.state.next_slot == again.slot
+        assert (await box.updates.would_roll_back(Back(), "admin")).does == "tried"
+        again, _ = await box.back("c1")
+        assert box.phase is UpdatePhase.ARMED and box.disk.state.next_slot == again.slot
+
+    played(confirmed, act)
+
+
+def test_a_rollback_that_is_refused_for_another_reason_or_was_answered_hears_nothing_of_room() -> None:
+    async def refused(box: Box) -> None:
+        box.crowded = "the disk of the state is full"
+        with pytest.raises(Refused) as found:
+            await box.back()
+        assert found.value.reason == "NO_WAY_BACK"
+
+    async def answered(box: Box) -> None:
+        await box.back("c1")
+        await box.back("c2")
+        assert box.phase is UpdatePhase.DROPPED
+        box.crowded = "the disk of the state is full"
+        _, said = await box.back("c1")
+        assert said == "nothing is under way any more"
+
+    played(standing, refused)
+    played(confirmed, answered)
+
+
+def test_room_that_went_between_the_look_and_the_entry_drops_what_was_begun() -> None:
+    async def act(box: Box) -> None:
+        box.log.written.clear()
+        going = box.back()
+        await until(lambda: box.phase is UpdatePhase.STAGED)
+        box.crowded = "the disk of the state is full"
+        box.log.written.set()
+        with pytest.raises(Refused, match="is full"):
+            await going
+        assert box.phase is UpdatePhase.DROPPED and box.disk.state.next_slot is None
 
     played(confirmed, act)
 
