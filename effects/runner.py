@@ -8,6 +8,8 @@ may be tried again after a crash at any point: the drivers look before they act.
 import asyncio
 import logging
 
+from msgspec.structs import replace
+
 from effects.actions import VOLUME, Actions
 from effects.errors import (
     DriverError,
@@ -202,7 +204,7 @@ class Runner:
 
     def _is_given_up(self, goal: EnsureImage | StartRun, name: str) -> bool:
         due = self._due(name)
-        return isinstance(due, StopRun) if isinstance(goal, StartRun) else due != goal
+        return isinstance(due, StopRun) if isinstance(goal, StartRun) else not _is_same(goal, due)
 
     def _abandon(self, goal: EnsureImage | StartRun, lane: Lane) -> None:
         """Say that nobody is at it any more; there is nothing to say of one that still waited for its turn."""
@@ -272,7 +274,13 @@ class Runner:
 
     def _is_overtaken(self, goal: Effect) -> bool:
         """Whether something else is wanted by now: of that nothing has been given up."""
-        return isinstance(goal, _BEGINS) and goal != self._due(goal.name)
+        return isinstance(goal, _BEGINS) and not _is_same(goal, self._due(goal.name))
+
+
+def _is_same(goal: Effect, due: Effect | None) -> bool:
+    """Whether what is at work is still due. Which try it is and when that may begin says nothing of it: either changes
+    when other trouble of the object's is over."""
+    return due is not None and replace(due, attempt=goal.attempt, not_before=goal.not_before) == goal
 
 
 def _is_final(goal: Effect, error: DriverError) -> bool:

@@ -10,13 +10,14 @@ from msgspec.structs import replace
 
 from effects.errors import (
     DriverError,
+    NetworkFailed,
     RegistryDenied,
     RuntimeUnavailable,
     SnapshotDamaged,
     VolumeFailed,
     VolumeTooLarge,
 )
-from effects.goals import Effect, EnsureImage, RestoreVolume, StartRun, StopRun
+from effects.goals import Effect, EnsureImage, EnsureNetwork, RestoreVolume, StartRun, StopRun
 from effects.planner import plan
 from effects.runner import FIRST_TRIES, PATIENT_TRIES, Runner
 from journal.errors import JournalFull
@@ -25,6 +26,8 @@ from journal.events import (
     EffectFailed,
     Event,
     ImagePulled,
+    NetworkDrifted,
+    NetworkEnsured,
     PushedImage,
     WorkloadStarted,
 )
@@ -104,6 +107,37 @@ def test_what_fails_for_ever_after_another_word_gives_up_nothing_of_that() -> No
             start = drivers.asked[-1]
             assert isinstance(start, StartRun)
             drivers.answers[2].set_result((WorkloadStarted("web", start.uid, start.run, start.revision, pid=1),))
+
+    _live(story)
+
+
+def test_an_image_that_is_being_fetched_is_not_begun_anew_when_other_trouble_is_over() -> None:
+    async def story(loop: VirtualLoop) -> None:
+        clock = VirtualClock(loop)
+        told, drivers = Told(clock), Scripted()
+        told.story.apply(declared("web", pin=OLD, network="bridge"))
+        told.story.converge()
+        told.story.apply(replace(declared("web", pin=NEW, network="bridge"), image_ref=NEW.ref))
+        told.story.tell(NetworkDrifted("rules"))
+        async with asyncio.TaskGroup() as group:
+            runner = Runner(told, drivers, clock, group)  # type: ignore[arg-type]
+            told.wake = runner.wake
+            runner.open()
+            await asyncio.sleep(1)
+            drivers.answers[0].set_exception(NetworkFailed("no rules"))
+            await asyncio.sleep(60)
+            mends, image = drivers.asked
+            assert isinstance(mends, EnsureNetwork) and isinstance(image, EnsureImage)
+            # Another lane made the rules.
+            told.record((NetworkEnsured(told.machine.network.changed_seq, 0),))
+            assert told.story["web"].trouble is None
+            await asyncio.sleep(60)
+            assert drivers.asked == [mends, image]
+            drivers.answers[1].set_exception(RegistryDenied("who are you"))
+            await asyncio.sleep(60)
+            trouble = told.story["web"].trouble
+            assert trouble is not None and (trouble.effect, trouble.permanent) == ("EnsureImage", True)
+            assert not any(isinstance(event, EffectAbandoned) for _, event in told.story.entries)
 
     _live(story)
 
