@@ -114,17 +114,18 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
 
 def _plan_former(machine: Machine, workload: Workload, image: EnsureImage, attempt: int) -> Effect | None:
     """What is due of a run that is to be replaced and goes on until its successor can begin: also when the image of
-    that can never be had. What fails of mending it and the image take turns, each after the other's pause. Trouble with
-    anything else, the start of this very run above all, does not give the image up."""
+    that can never be had. What fails of mending it and the image take turns, each after the other's pause; an image
+    that is given up has no turn. Trouble with anything else, the start of this very run above all, does not give it up.
+    """
+    trouble = workload.trouble
+    given_up = trouble is not None and trouble.permanent and trouble.effect == "EnsureImage"
     files = plan_files(machine, workload, attempt)
     if files is not None:
-        return files
-    trouble, mends = workload.trouble, _plan_mending(machine, workload, attempt)
+        return replace(files, not_before=workload.retry) if given_up else files
+    mends = _plan_mending(machine, workload, attempt)
     if mends is not None and (trouble is None or trouble.effect != kind_of(mends)):
         return mends
-    if trouble is not None and trouble.permanent and trouble.effect == "EnsureImage":
-        return None
-    return replace(image, not_before=workload.retry)
+    return None if given_up else replace(image, not_before=workload.retry)
 
 
 def _plan_mending(machine: Machine, workload: Workload, attempt: int) -> Effect | None:

@@ -7,12 +7,14 @@ from journal.events import EffectAbandoned, EffectDone, EffectFailed, EffectStar
 from projections import volumes
 from projections.handlers import Handlers
 from projections.phases import BY_MOVE, RunMove, RunPhase
-from projections.state import Deadline, Machine, Run, Trouble
+from projections.state import Deadline, Machine, Run, Trouble, Workload
 from projections.workloads import incarnation
 
 _STOPPED = BY_MOVE[RunMove.STOP]
 _STARTING = RunPhase.STARTING  # an enumeration's member takes as long to look up as a handler's whole comparison
 _ENDINGS = frozenset({"StopRun", "CleanRun"})
+_BESIDE = frozenset({"EnsureNetwork", "AttachNetwork", "MountVolume", "EnsureSecretFiles"})
+"""What is done for a run that lives, or before one begins, also while the image of the next is given up."""
 
 
 def effect_started(machine: Machine, header: Header, event: EffectStarted) -> None:
@@ -45,6 +47,8 @@ def effect_done(machine: Machine, header: Header, event: EffectDone) -> None:
         return
     if before.trouble is not None and before.trouble.effect == effect:
         after = replace(after, trouble=None, hold=None, hold_until_wall=0)
+    elif (given_up := _given_up(before, effect)) is not None:
+        after = replace(after, trouble=replace(given_up, attempt=1), hold=None)
     if effect == "EnsureImage":
         after = replace(after, pulling=False, asked=False)
     elif effect in _ENDINGS:
@@ -75,6 +79,10 @@ def effect_failed(machine: Machine, header: Header, event: EffectFailed) -> None
     if workload is None:
         volumes.failed(machine, event, trouble, hold)
         return
+    given_up = _given_up(workload, event.effect)
+    if given_up is not None:
+        machine.workloads[event.name] = replace(workload, hold=hold, trouble=replace(given_up, attempt=event.attempt))
+        return
     machine.workloads[event.name] = replace(
         workload,
         hold=hold,
@@ -82,6 +90,15 @@ def effect_failed(machine: Machine, header: Header, event: EffectFailed) -> None
         trouble=trouble,
         pulling=False,
     )
+
+
+def _given_up(workload: Workload, effect: str) -> Trouble | None:
+    """The trouble with an image that can never be had, if this effect is done beside it: whatever comes of that, the
+    image stays given up. The tries are those of the effect then, and so is `hold`."""
+    trouble = workload.trouble
+    if trouble is None or not trouble.permanent or trouble.effect != "EnsureImage":
+        return None
+    return trouble if effect in _BESIDE else None
 
 
 def effect_abandoned(machine: Machine, header: Header, event: EffectAbandoned) -> None:

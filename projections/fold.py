@@ -25,7 +25,7 @@ from projections import (
 )
 from projections.state import Machine
 
-RULES = 23
+RULES = 24
 """Raised whenever the fold of the same entries could give other state."""
 
 

@@ -7,13 +7,14 @@ rules on the machine are the wanted ones is a comparison of two sequence numbers
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
+from operator import itemgetter
 
 import msgspec
 from msgspec.structs import replace
 
 from journal.entry import Header
 from journal.events import NetworkAttached, NetworkDetached, NetworkDrifted, NetworkEnsured, NetworkMoved, Readdressed
-from journal.specs import PortMapping
+from journal.specs import ContainerSpec, PortMapping
 from projections.foreign import LINK, RULES, marked, rules_are_left
 from projections.handlers import Handlers
 from projections.intents import DEFAULT_SUBNET
@@ -40,25 +41,37 @@ class Mapping(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
 
 
 def wanted_mappings(machine: Machine) -> tuple[Mapping, ...]:
-    """What the rules are to hold, sorted."""
-    return tuple(
-        sorted(
-            mapping
-            for workload in machine.workloads.values()
-            if workload.spec.ports
-            for mapping in _mappings_of(workload)
-        )
-    )
+    """What the rules are to hold, sorted. A run that goes on until its successor can begin has host ports that it is
+    not declared with any more: another workload may have been given them since."""
+    wanted: list[Mapping] = []
+    former: list[tuple[int, Workload]] = []
+    for workload in machine.workloads.values():
+        if workload.run is not None and _former_spec(workload) is not None:
+            former.append((workload.run.revision, workload))
+        elif workload.spec.ports:
+            wanted += _mappings_of(workload)
+    # Of two such runs the port is the one's that was declared last.
+    for _, workload in sorted(former, key=itemgetter(0), reverse=True):
+        wanted += [one for one in _mappings_of(workload) if not any(clash(one, other) for other in wanted)]
+    return tuple(sorted(wanted))
 
 
 def _mappings_of(workload: Workload) -> tuple[Mapping, ...]:
-    """The host ports that lead to the workload now: those of one that is on the bridge and shall run."""
-    if not is_bridged(workload) or workload.desired != "running":
+    """The host ports that lead to the workload now: those of one that is on the bridge and shall run. While a run
+    lives, they are its own."""
+    spec = _former_spec(workload) or workload.spec
+    if spec.network != "bridge" or workload.desired != "running":
         return ()
     return tuple(
         Mapping(port.protocol, port.host_port, port.host_address, workload.address, port.container_port)
-        for port in workload.spec.ports
+        for port in spec.ports
     )
+
+
+def _former_spec(workload: Workload) -> ContainerSpec | None:
+    """What a run was begun from that lives on and is not as the workload is declared now."""
+    run = workload.run
+    return run.spec if run is not None and run.phase in LIVE else None
 
 
 def is_bridged(workload: Workload) -> bool:
@@ -101,7 +114,7 @@ def moved_to(machine: Machine, subnet: str) -> NetworkMoved | Refusal | None:
     return NetworkMoved(subnet, tuple(items))
 
 
-def clash(one: PortMapping, other: PortMapping) -> bool:
+def clash(one: PortMapping | Mapping, other: PortMapping | Mapping) -> bool:
     """Whether two mappings want the same port of the same address."""
     same = (one.protocol, one.host_port) == (other.protocol, other.host_port)
     return same and (not one.host_address or not other.host_address or one.host_address == other.host_address)
@@ -112,12 +125,25 @@ def clash(one: PortMapping, other: PortMapping) -> bool:
 
 def touch(machine: Machine, header: Header, before: Workload | None, after: Workload) -> None:
     """Note whether what is wanted of bridge and rules has changed with this workload, which stands in the state as
-    `after`. Where its host ports are as they were, the rules are, too, if somebody else keeps the bridge."""
+    `after`. Where its host ports are as they were, the rules are, too, if somebody keeps the bridge."""
     if not after.address:
         return
     mappings = () if before is None else _mappings_of(before)
-    if mappings != _mappings_of(after) or not _is_kept(machine, after.name):
+    if mappings != _mappings_of(after) or not (_keeps_it(after) or _is_kept(machine, after.name)):
         machine.network = replace(machine.network, changed_seq=header.seq)
+
+
+def run_over(machine: Machine, header: Header, before: Workload, after: Workload) -> None:
+    """A run ended that was not as the workload is declared now: from here bridge and rules are as that says."""
+    if _former_spec(before) is not None:
+        touch(machine, header, before, after)
+
+
+def _keeps_it(workload: Workload) -> bool:
+    """Whether a run of it is on the bridge, and so does not let go of that."""
+    run = workload.run
+    alive = run is not None and run.phase in LIVE
+    return alive and workload.desired == "running" and (_former_spec(workload) or workload.spec).network == "bridge"
 
 
 def _is_kept(machine: Machine, but: str) -> bool:

@@ -154,7 +154,7 @@ def _decided(workload: Workload, status: Status, mine: Past) -> int:
     number = 0 if run is None else run.number
     match status.detail:
         case Detail.RETRYING | Detail.FAILED if trouble is not None:
-            found = newest(mine, EffectFailed)
+            found = trouble.seq if trouble.seq in mine else newest(mine, EffectFailed)
         case Detail.RUNNING | Detail.CHECKING:
             found = newest(mine, WorkloadStarted, run=number)
         case Detail.HEALTHY | Detail.UNHEALTHY:

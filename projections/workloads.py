@@ -267,7 +267,8 @@ def exited(machine: Machine, header: Header, event: WorkloadExited) -> None:
         fault=event.fault,
         fault_text=event.fault_text,
     )
-    machine.workloads[event.name] = _judged(workload, run, header, event)
+    after = machine.workloads[event.name] = _judged(workload, run, header, event)
+    network.run_over(machine, header, workload, after)
 
 
 def _judged(workload: Workload, run: Run, header: Header, event: WorkloadExited | WorkloadLost) -> Workload:
@@ -338,10 +339,12 @@ def lost(machine: Machine, header: Header, event: WorkloadLost) -> None:
     )
     if event.restart is None:
         run = replace(run, again=workload.spec.restart.mode != "never")
-        machine.workloads[event.name] = replace(_run_over(workload), run=run)
+        after = replace(_run_over(workload), run=run)
     else:
         run = replace(run, again=event.restart, gave_up=event.gave_up)
-        machine.workloads[event.name] = _judged(workload, run, header, event)
+        after = _judged(workload, run, header, event)
+    machine.workloads[event.name] = after
+    network.run_over(machine, header, workload, after)
 
 
 def _foreign(header: Header, event: WorkloadExited | WorkloadLost, what: str) -> Foreign | None:

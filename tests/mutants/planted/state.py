@@ -211,8 +211,8 @@ PLANTED = (
         "ports-of-the-stopped",
         "host ports lead to a workload that is stopped",
         NETWORK,
-        'if not is_bridged(workload) or workload.desired != "running":',
-        "if not is_bridged(workload):",
+        'if spec.network != "bridge" or workload.desired != "running":',
+        'if spec.network != "bridge":',
     ),
     Mutant(
         "damage-confirms",

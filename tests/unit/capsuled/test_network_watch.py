@@ -10,7 +10,7 @@ from effects.network.twin import Cables, TwinNetwork
 from effects.planner import plan_object
 from journal.entry import LOCAL
 from journal.events import EffectStarted, Event, NetworkAttached, NetworkDrifted, NetworkEnsured, WorkloadStarted
-from journal.specs import MicroVM
+from journal.specs import MicroVM, PortMapping
 from projections.intents import Apply
 from tests.support.story import declared
 from tests.unit.capsuled.test_call_ids import House
@@ -42,6 +42,25 @@ class Watched:
     def told(self) -> list[Event]:
         """What it has journaled of another hand's doing."""
         return [event for _, event in self.house.log.entries if isinstance(event, NetworkDrifted)]
+
+
+def test_flushed_rules_of_the_only_run_that_waits_for_the_image_of_its_successor_are_seen() -> None:
+    async def test() -> None:
+        on = Watched()
+        await on.begin()
+        web = on.engine.machine.workloads["web"]
+        on.engine.record((EffectStarted("StartRun", "web", web.uid, run=1, revision=web.revision),))
+        on.engine.record((WorkloadStarted("web", web.uid, 1, web.revision, pid=1),))
+        successor = declared("web", network="bridge", ports=(PortMapping(80, 8080),))
+        await on.engine.call(Apply((successor,)), Caller(LOCAL, "WorkloadService.Apply"))
+        await on.watch.look()
+        assert on.told() == []
+        on.cables.flush()
+        await on.watch.look()
+        (rules,) = on.told()
+        assert isinstance(rules, NetworkDrifted) and not rules.name
+
+    asyncio.run(test())
 
 
 def test_a_foreign_bridge_in_place_of_ours_is_told_once_and_holds_up_no_look() -> None:

@@ -30,7 +30,7 @@ from effects.secrets.protocol import SecretDirectory
 from journal.events import DaemonStarted, EffectFailed, EffectStarted, NetworkDrifted, WorkloadLost
 from journal.specs import DriftPolicy, ImagePin, MicroVM, Network, PlacedSecret, PortMapping, VolumeMount
 from projections.intents import CreateVolume, Delete, Restart, Start, Stop
-from projections.network import Mapping
+from projections.network import Mapping, wanted_mappings
 from projections.phases import RunPhase
 from projections.rollback import missing_images
 from tests.support.story import Declaring, Story, declared
@@ -300,6 +300,36 @@ def test_another_hands_drift_is_mended_while_the_image_of_the_next_run_cannot_be
     assert [kind_of(one) for one in plan(story.machine)] == ([] if permanent else ["EnsureImage"])
 
 
+@pytest.mark.parametrize("network", ["bridge", "host"])
+def test_the_rules_are_those_of_the_run_that_goes_on_until_its_successor_begins(network: Network) -> None:
+    story = outlasting(True, network)
+    address, bridge = story["web"].address, story.machine.network
+    assert bridge.ensured_seq == bridge.changed_seq, "a watch that finds them flushed may say so"
+    story.tell(DRIFTS["EnsureNetwork"])
+    (goal,) = plan(story.machine)
+    assert isinstance(goal, EnsureNetwork)
+    assert goal.mappings == (Mapping("tcp", 8080, "", address, 80),)
+    story.reach(goal)
+    story.run_ends("web", 1)
+    (goal,) = plan(story.machine)
+    assert isinstance(goal, EnsureNetwork)
+    assert goal.mappings == ((Mapping("tcp", 9090, "", address, 80),) if network == "bridge" else ())
+
+
+def test_a_host_port_that_another_was_given_meanwhile_is_that_ones() -> None:
+    story = outlasting(permanent=True)
+    story.apply(declared("db", network="bridge", ports=PORTS))
+    db = Mapping("tcp", 8080, "", story["db"].address, 80)
+    assert wanted_mappings(story.machine) == (db,)
+    story.converge()
+    assert wanted_mappings(story.machine) == (db,)
+    pin = ImagePin("docker.io/library/third:1", "sha256:" + "7" * 64, "sha256:" + "8" * 64)
+    story.apply(replace(declared("db", "third", pin=pin, network="bridge"), image_ref=pin.ref))
+    assert wanted_mappings(story.machine) == (db,), "of two runs that go on, the one that was declared later has it"
+    story.call(Stop("db"))
+    assert wanted_mappings(story.machine) == (Mapping("tcp", 8080, "", story["web"].address, 80),)
+
+
 @pytest.mark.parametrize("mends", DRIFTS)
 def test_what_its_policy_leaves_so_is_left_so_there_too(mends: str) -> None:
     story = outlasting(permanent=True, drift="report")
@@ -317,15 +347,37 @@ def test_a_link_that_the_next_run_will_not_have_is_neither_taken_nor_made_again_
 def test_what_fails_of_mending_takes_turns_with_the_image_and_neither_is_tried_at_once(permanent: bool) -> None:
     story = outlasting(permanent)
     story.tell(DRIFTS["EnsureNetwork"])
-    kinds, waits = [], 0
+    goals = []
     for _ in range(6):
         (goal,) = plan(story.machine)
-        kinds.append(kind_of(goal))
-        waits += goal.not_before is not None
-        failed(story, permanent and isinstance(goal, EnsureImage))
+        goals.append(goal)
+        failed(story)
         story.pass_time(60)
-    assert kinds == ["EnsureNetwork", "EnsureImage"] * 3
-    assert waits == (3 if permanent else 6), "what is given up has no pause of its own"
+    turns = ["EnsureNetwork"] * 6 if permanent else ["EnsureNetwork", "EnsureImage"] * 3
+    assert list(map(kind_of, goals)) == turns, "what is given up has no turn"
+    waits = [goal.not_before is not None for goal in goals]
+    assert waits == [not permanent, *[True] * 5], "what is given up has no pause of its own"
+    assert [goal.attempt for goal in goals] == [2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("mends", DRIFTS)
+def test_an_image_that_is_given_up_stays_so_whatever_comes_of_mending(mends: str) -> None:
+    story = outlasting(permanent=True)
+    told = story["web"].trouble
+    assert told is not None and (told.effect, told.permanent) == ("EnsureImage", True)
+    story.tell(DRIFTS[mends])
+    failed(story)
+    kept = story["web"].trouble
+    assert kept is not None and replace(kept, attempt=told.attempt) == told
+    assert not story["web"].hold_until_wall, "nobody is told that it is tried again"
+    (goal,) = plan(story.machine)
+    assert kind_of(goal) == mends and goal.not_before is not None
+    story.pass_time(60)
+    story.reach(goal)
+    assert plan(story.machine) == () and story["web"].trouble == told
+    story.tell(DRIFTS[mends])
+    (goal,) = plan(story.machine)
+    assert (kind_of(goal), goal.attempt, goal.not_before) == (mends, 2, None), "the tries before were another's"
 
 
 def test_a_workload_that_leaves_the_bridge_leaves_nothing_there() -> None:

@@ -131,6 +131,25 @@ def test_what_runs_until_its_successor_can_begin_follows_its_secrets_meanwhile()
     assert isinstance(story.call(RemoveSecret("db")), Admitted)
 
 
+def test_an_image_that_is_given_up_stays_so_when_the_files_of_the_former_run_fail() -> None:
+    story = running_with_a_file()
+    story.call(create("api", "third"))
+    story.apply(replace(using("web", file="api"), image_ref="docker.io/library/other:1", resolved=FAR))
+    uid = story["web"].uid
+    story.tell(EffectFailed("EnsureImage", "web", uid, "REGISTRY_DENIED", "who are you", permanent=True))
+    story.call(rotate())
+    for tries in (1, 2):
+        story.tell(
+            EffectFailed("EnsureSecretFiles", "web", uid, "NO_MEMORY", "full", attempt=tries, retry_delay_ms=500)
+        )
+        (goal,) = plan(story.machine)
+        assert isinstance(goal, EnsureSecretFiles)
+        assert (goal.attempt, goal.not_before) == (tries + 1, story["web"].hold) and goal.not_before is not None
+        assert status_of(story["web"]).message == "who are you"
+    story.reach(goal)
+    assert plan(story.machine) == ()
+
+
 def test_what_another_hand_took_is_made_again() -> None:
     story = running_with_a_file()
     seen = SeenFiles("web", story["web"].uid, frozenset())

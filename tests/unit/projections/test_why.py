@@ -61,6 +61,18 @@ def why(story: Story, name: str = "web") -> Why:
     return why_workload(story.machine, story[name], past_of(story))
 
 
+def test_an_image_that_is_given_up_is_why_whatever_else_fails_meanwhile() -> None:
+    story = Story()
+    story.apply(declared("web", network="bridge"))
+    uid = story["web"].uid
+    story.tell(EffectFailed("EnsureImage", "web", uid, "REGISTRY_DENIED", "who are you", permanent=True))
+    refused = story.machine.seq
+    story.tell(EffectFailed("EnsureNetwork", "web", uid, "NETWORK_FAILED", "no rules", retry_delay_ms=500))
+    answer = why(story)
+    assert (answer.conclusion, answer.retry_at) == ("web has failed: who are you", 0)
+    assert answer.chain[-1].seq == refused
+
+
 def texts(answer: Why) -> list[str]:
     return [link.text for link in answer.chain]
 
