@@ -25,6 +25,7 @@ from journal.events import (
     CallAccepted,
     CallDenied,
     CallRefused,
+    ClockStepped,
     DaemonStarted,
     Event,
     MachineEndRequested,
@@ -73,6 +74,7 @@ _PASSING = (
     | CallDenied
     | StreamOpened
     | StreamClosed
+    | ClockStepped
     | DaemonStarted
     | MachineEndRequested
     | UpdateHealthChanged

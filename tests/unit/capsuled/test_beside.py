@@ -107,6 +107,17 @@ def test_an_update_that_waits_for_its_boot_waits_on_when_the_daemon_is_started_a
     assert (found.back is not None, found.take_back, bool(found.events)) == (booted, booted, booted)
 
 
+def test_a_clock_that_is_behind_the_journal_shuts_no_update(side_log: SideLog) -> None:
+    engine = beside(armed(), side_log)
+    now = engine.machine.at = HandClock().wall_ns()
+    engine.machine.at += 3_600 * 10**9
+    engine.record((DaemonStarted("os", "power-lost"),))
+    assert engine.machine.at == now
+    engine.machine.at += 3_600 * 10**9
+    engine.record((BootStarted("slot_b", "slot_a", "0.0.1 aaa", tentative=True),))
+    assert [type(draft.event) for draft in records_of(side_log)] == [BootStarted] and engine.machine.at == now
+
+
 @pytest.mark.parametrize("letter", ["x", "é", "日"])
 def test_whatever_is_noted_fits_a_sector_however_much_there_is_to_say(side_log: SideLog, letter: str) -> None:
     much, number, digest, boot = letter * 900, 1 << 40, "f" * 64, "b" * 36
