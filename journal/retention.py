@@ -141,9 +141,6 @@ def compact(environment: Environment) -> None:
         environment.lmdb.copyfd(fd, compact=True)
         _unmark(target)
         settle(target, directory / "data.mdb")
-        # Who has the former store open keeps its lock, which counts transactions on: by that one an opening would
-        # take the wrong one of the new store's two first pages, where the front log is still named.
-        (directory / "lock.mdb").unlink(missing_ok=True)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -154,10 +151,13 @@ def compact(environment: Environment) -> None:
 
 
 def _unmark(store: Path) -> None:
-    """It is compact, and has no front log."""
+    """It is compact, and has no front log. Both its first pages say so: an opening takes the one or the other by what
+    its lock counts, which goes on from the former store where somebody has that open."""
     room = 2 * store.stat().st_size + (1 << 20)
     with lmdb.open(str(store), map_size=room, subdir=False, lock=False, max_dbs=1) as copy:
         meta = copy.open_db(b"meta", create=False)
-        with copy.begin(write=True) as txn:
-            txn.delete(FRONT_MARK, db=meta)
-            txn.delete(COMPACT_KEY, db=meta)
+        for _ in range(2):
+            with copy.begin(write=True) as txn:
+                txn.put(COMPACT_KEY, b"", db=meta)  # what writes nothing is not committed
+                txn.delete(COMPACT_KEY, db=meta)
+                txn.delete(FRONT_MARK, db=meta)

@@ -359,8 +359,13 @@ def held_open(directory: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("moves", [0, 1])
-def test_a_start_behind_a_cut_goes_by_the_new_store_whoever_has_the_former_one_open(tmp_path: Path, moves: int) -> None:
-    """LMDB takes the one or the other of a store's first pages, by whether a number is odd that its lock counts on."""
+@pytest.mark.parametrize("made", ["before", "meanwhile"])
+def test_a_start_behind_a_cut_goes_by_the_new_store_whoever_has_the_former_one_open(
+    tmp_path: Path, moves: int, made: str
+) -> None:
+    """LMDB takes the one or the other of a store's first pages, by whether a number is odd that its lock counts on.
+    Who opened the former store as the lock was gone has made that of the new one."""
+    there = tmp_path / "journal"
 
     async def cut(journal: Journal) -> None:
         await truncated(journal, 30)
@@ -375,17 +380,22 @@ def test_a_start_behind_a_cut_goes_by_the_new_store_whoever_has_the_former_one_o
         await journal.close()
 
     async def begun() -> Journal:
-        return Journal(Environment(tmp_path), HandClock())
+        return Journal(Environment(there), HandClock())
 
-    asyncio.run(live(filled(tmp_path), lambda journal: journal.durable(COUNT)))
-    with held_open(tmp_path):
+    asyncio.run(live(filled(there), lambda journal: journal.durable(COUNT)))
+    lock, kept = there / "lock.mdb", tmp_path / "kept"
+    if made == "meanwhile":
+        lock.unlink()
+    with held_open(there):
+        kept.hardlink_to(lock)
         asyncio.run(live(begun(), cut))
-        assert verify_apart(tmp_path).findings == ()
-        environment = Environment(tmp_path)
+        kept.replace(lock)
+        assert verify_apart(there).findings == ()
+        environment = Environment(there)
         last = Reader(environment).last()
         assert not environment.mark and last is not None and last.header.seq == COUNT + 1 + moves
         environment.close()
-    assert verify(tmp_path).whole
+    assert verify(there).whole
 
 
 _PROVES = """
