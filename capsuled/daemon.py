@@ -24,7 +24,7 @@ from capsuled.drivers import make_drivers
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
-from capsuled.first_entries import open_life
+from capsuled.first_entries import Opened, open_life
 from capsuled.front import Doorway, House, make_doorway, make_servers
 from capsuled.growing import Growing
 from capsuled.handover import Handover
@@ -186,14 +186,14 @@ async def _serve(
     about.ask(partial(_taken, host_ports, engine))
     try:
         async with asyncio.TaskGroup() as group:
-            stray = False
+            opened = Opened()
             if journal is not None:
                 with stage_of(system, "first entries"):
-                    stray = await open_life(
+                    opened = await open_life(
                         engine, memory, clock, layout, drivers.network.subnet, system, fitted, about
                     )
             elif system is not None and fitted is not None and fitted.engine is not engine:
-                stray = await begin_beside(fitted, system, clock, layout, about)
+                opened = Opened(await begin_beside(fitted, system, clock, layout, about))
             snapshots = None if journal is None else Snapshots(journal, memory.snapshot_seq)
             if snapshots is not None:
                 engine.on_commit(snapshots.consider)
@@ -206,7 +206,7 @@ async def _serve(
                 about.journal_room = partial(journal_room.told, journal)
                 about.ask(partial(journal_room.warnings, journal))
             last_resort = LastResort(layout.runc)
-            emergencies = Emergencies(engine, drivers.runs, last_resort, clock, memory.side_log)
+            emergencies = Emergencies(engine, drivers.runs, last_resort, clock, memory.side_log, opened.told)
             meter = MachineMeter(drivers.connection, host, drivers.network.port_of)
             house = House(
                 layout=layout,
@@ -287,7 +287,7 @@ async def _serve(
                 adopted = partial(_adopted, doorway)
                 tasks.append(group.create_task(system.keep(engine, fitted.engine, about, layout, adopted, disk)))
             if system is not None and fitted is not None and (journal is not None or fitted.engine is not engine):
-                trial = try_out(fitted, system, engine, clock, layout, about, stray, memory.side_log)
+                trial = try_out(fitted, system, engine, clock, layout, about, opened.stray, memory.side_log)
                 tasks.append(group.create_task(trial))
             if reaches_out(about.addresses):
                 tasks.append(group.create_task(_announce(about, settings, engine, doorway)))

@@ -6,7 +6,7 @@ It is read in as soon as the journal writes again: at the next start, or before,
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from capsuled.engine import Engine
 from capsuled.rpc import refuse
@@ -16,9 +16,11 @@ from effects.runner import FULL_RETRY_S
 from effects.runs.by_kind import RunDrivers
 from effects.runs.protocol import RunDriver
 from journal.clock import Clock
+from journal.codec import encode
 from journal.entry import SYSTEM
 from journal.errors import JournalError
-from journal.events import EmergencyRecovered, MachineHalted
+from journal.events import EmergencyRecovered, MachineHalted, type_of
+from journal.reader import Reader
 from journal.sidelog import FOR_UPDATES, Emergency, SideLog, SideLogFull
 from projections.observations import ObservedRun, RunKey
 
@@ -44,12 +46,15 @@ class Emergencies:
         last_resort: LastResort,
         clock: Clock,
         side_log: SideLog | None,
+        told: tuple[Emergency, ...] = (),
     ) -> None:
+        """`told`: what is in the journal, and could not be forgotten yet."""
         self._engine = engine
         self._drivers = drivers
         self._last_resort = last_resort
         self._clock = clock
         self._side_log = side_log
+        self._told = told
         self._noted = asyncio.Event()
         self._ended: set[RunKey] = set()
 
@@ -98,18 +103,17 @@ class Emergencies:
     async def run(self) -> None:
         """Read in what was noted since the start, until cancelled. The disk gives no event when it is freed, or again
         does what it did not."""
-        told: tuple[Emergency, ...] = ()  # in the journal, and not forgotten yet
         warned = False
         while self._side_log is not None:
             await self._noted.wait()
             try:
                 noted = of_runs(self._side_log)
-                if fresh := tuple(one for one in noted if one not in told):
+                if fresh := tuple(one for one in noted if one not in self._told):
                     self._engine.record(tuple(recovered(fresh, self._clock.boot_id)), actor=SYSTEM)
                     await self._engine.durable()
-                told = noted
+                self._told = noted
                 self._noted.clear()
-                self._side_log.forget(told)
+                self._side_log.forget(noted)
                 if of_runs(self._side_log):
                     self._noted.set()
             except (JournalError, OSError) as error:
@@ -136,11 +140,23 @@ def of_runs(side_log: SideLog | None) -> tuple[Emergency, ...]:
     return () if side_log is None else tuple(one for one in side_log.records() if one.action in (STOP, HALT))
 
 
+def told_in(reader: Reader | None, noted: Sequence[Emergency]) -> tuple[Emergency, ...]:
+    """Those that the journal has already: a life before has told them, and could not forget them."""
+    if reader is None or not noted:
+        return ()
+    kinds = type_of(EmergencyRecovered), type_of(MachineHalted)
+    there = {(stored.header.type, stored.body) for kind in kinds for stored in reader.of_type(kind)}
+    events = map(_event_of, noted)
+    return tuple(one for one, event in zip(noted, events, strict=True) if (type_of(event), encode(event)) in there)
+
+
 def recovered(noted: Iterable[Emergency], boot: str) -> Iterator[EmergencyRecovered | MachineHalted]:
     """The events of them, for the journal that can write again. A halt that something withstood says in the same `boot`
     nothing: that may live still, and in another it has ended, too."""
-    for one in noted:
-        if one.action != HALT:
-            yield EmergencyRecovered(one.action, one.name, one.uid, one.at)
-        elif not one.name or one.boot != boot:
-            yield MachineHalted(one.at, one.boot)
+    return (_event_of(one) for one in noted if one.action != HALT or not one.name or one.boot != boot)
+
+
+def _event_of(one: Emergency) -> EmergencyRecovered | MachineHalted:
+    if one.action == HALT:
+        return MachineHalted(one.at, one.boot)
+    return EmergencyRecovered(one.action, one.name, one.uid, one.at)
