@@ -8,8 +8,9 @@ import json
 import re
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from capsule.v1 import image_cache_pb2
 from capsule.v1 import image_pb2 as pb
@@ -99,8 +100,8 @@ def digest_of(path: Path, blob: Blob) -> str:
     return f"sha256:{state.hexdigest()}"
 
 
-def without(source: BinaryIO, known: Sequence[Any]) -> Iterator[bytes]:
-    """The archive's bytes in chunks, without what is left out of it."""
+def without(source: BufferedIOBase, known: Sequence[Any]) -> Iterator[bytes]:
+    """The archive's bytes in chunks, as they come, without what is left out of it."""
     at = 0
     for hole in sorted((one for one in known if one.skipped), key=lambda one: one.offset):
         yield from _upto(source, hole.offset - at)
@@ -108,9 +109,9 @@ def without(source: BinaryIO, known: Sequence[Any]) -> Iterator[bytes]:
     yield from _upto(source, None)
 
 
-def _upto(source: BinaryIO, count: int | None) -> Iterator[bytes]:
+def _upto(source: BufferedIOBase, count: int | None) -> Iterator[bytes]:
     while count is None or count > 0:
-        chunk = source.read(CHUNK_BYTES if count is None else min(count, CHUNK_BYTES))
+        chunk = source.read1(CHUNK_BYTES if count is None else min(count, CHUNK_BYTES))
         if not chunk:
             return
         count = None if count is None else count - len(chunk)

@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,12 +39,13 @@ def file_bytes(path: str, most: int) -> bytes:
     return _bytes(path, lambda: open(path, "rb"), most)
 
 
-def to_send(name: str) -> tuple[BinaryIO, int]:
-    """An open file, or standard input for `-`, and how many bytes it has, 0 where nobody knows. Raises Failure."""
+def to_send(name: str) -> tuple[BufferedReader, int]:
+    """An open file, or standard input for `-`, and how many bytes it has, 0 where nobody knows. Its `read1` is what has
+    come: a capsule hears of that, and does not wait until there is more. Raises Failure."""
     return (standard_input.stream(), 0) if name == "-" else file_to_send(name)
 
 
-def file_to_send(name: str) -> tuple[BinaryIO, int]:
+def file_to_send(name: str) -> tuple[BufferedReader, int]:
     """An open file and its size. Raises Failure, also for a device, which may have no end."""
     try:
         found = os.stat(name)

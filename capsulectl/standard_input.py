@@ -17,7 +17,7 @@ def read(most: int) -> bytes:
 
 
 def stream() -> io.BufferedReader:
-    """The same as a file, of which a read has as much as was asked for, but at the end."""
+    """The same as a file, of which `read` has as much as was asked for, but at the end, and `read1` what comes next."""
     return io.BufferedReader(_Waited())
 
 

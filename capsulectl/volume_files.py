@@ -69,7 +69,7 @@ def import_(
         def messages() -> Iterator[Any]:
             yield pb.VolumeImportRequest(metadata=pb.VolumeImportMetadata(name=name, total_bytes=total))
             done = 0
-            while chunk := source.read(CHUNK_BYTES):
+            while chunk := source.read1(CHUNK_BYTES):
                 yield pb.VolumeImportRequest(chunk=chunk)
                 done += len(chunk)
                 show(name, done, total, "sending")

@@ -19,9 +19,9 @@ class RequestStream:
     gRPC loses the message of a read that is given up. Here it waits for whoever reads next, so a reader may be
     cancelled at any time.
 
-    `quiet_s`, where others wait for what this stream is about: how long its client may say nothing, from the second
-    message on. What is announced by the first may have to be made yet; once it comes, much is held for it. However
-    slow it comes, it is waited for.
+    `quiet_s`, where others wait for what this stream is about: how long a whole message of its client may take, from
+    the third on. What is announced by the first may have to be made yet; once it comes, much is held for it. However
+    little is in each, the next is waited for.
     """
 
     def __init__(

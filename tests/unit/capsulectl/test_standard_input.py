@@ -6,6 +6,7 @@ import pytest
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl import copying, files, secret
+from capsulectl.archive import without
 from capsulectl.session import Outgoing
 from tests.support.given import given_slowly
 
@@ -26,7 +27,7 @@ def _exec() -> bytes:
 def _import() -> bytes:
     source, size = files.to_send("-")
     assert size == 0
-    return b"".join(iter(lambda: source.read(1_000), b""))
+    return b"".join(iter(lambda: source.read1(1_000), b""))
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,10 @@ def _import() -> bytes:
 def test_what_has_not_come_yet_is_no_end(taken: Callable[[], bytes]) -> None:
     with given_slowly(PIECES):
         assert taken() == b"".join(PIECES)
+
+
+def test_what_has_come_is_sent_and_no_chunk_is_waited_for() -> None:
+    pieces = (b"an", b"archive", b"comes")
+    with given_slowly(pieces):
+        source, _ = files.to_send("-")
+        assert tuple(without(source, ())) == pieces
