@@ -239,6 +239,7 @@ def replay_journal(reader: Reader, upto: int = LAST, proceeds: Proceeds = unhear
         # Where history was cut meanwhile it lacks what comes next. Each turn takes another cut, a call of somebody's.
         if not problem or reader.beginnings() == beginnings:
             return _replayed(began, machine, first, problem)
+        del machine  # before there is another
 
 
 def _folded(reader: Reader, upto: int, proceeds: Proceeds) -> tuple[Machine, int, str]:

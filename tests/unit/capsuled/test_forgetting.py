@@ -1,6 +1,7 @@
 """What is said to be forgotten is forgotten: also when its caller has gone, or the disk had no room for an earlier one."""
 
 import asyncio
+import gc
 import io
 import threading
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from capsule.v1 import history_pb2
 from capsule.v1 import retention_pb2 as pb
 from capsulectl.folding import Folding
+from capsuled.beginning import Beginning, beginning
 from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.memory import Recollection, replay_journal
@@ -273,14 +275,21 @@ def test_a_replay_under_which_something_is_forgotten_folds_what_is_left(
         head = reader.get(upto)
         assert head is not None
         forgetting = memory.truncate(upto, head.hash.hex(), dry_run=False) if cut else memory.excise(upto)
-        begun = list[int]()
+        begun, held = list[int](), list[int]()
+
+        def begins(*arguments: Any) -> Beginning:
+            gc.collect()
+            held.append(sum(isinstance(one, Machine) for one in gc.get_objects()))
+            return beginning(*arguments)
 
         def forgets() -> None:
             if not begun:
                 begun.append(reader.first_seq())
                 asyncio.run_coroutine_threadsafe(forgetting, loop).result(10)
 
+        monkeypatch.setattr("capsuled.memory.beginning", begins)
         replayed, machine = await asyncio.to_thread(lambda: replay_journal(reader, proceeds=forgets))
+        assert len(held) > 1 and held[0] == held[-1], "the state of one turn at a time"
         assert begun == [1] and (replayed.problem, machine.seq) == ("", memory.engine.machine.seq)
         assert replayed.state_hash == state_hash(memory.engine.machine)
 
