@@ -5,6 +5,7 @@ console says why, and that is all there is.
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 import os
@@ -13,16 +14,21 @@ from pathlib import Path
 
 from capsuled.boot import modules
 from capsuled.boot.console import Console
-from capsuled.boot.errors import DriversFailed
+from capsuled.boot.disks import partition_of
+from capsuled.boot.errors import DriversFailed, StorageFailed
 from capsuled.boot.ground import RELEASE_FILE, Booted, Ground
 from capsuled.boot.link import ALIVE_S, InitLink
 from capsuled.boot.mode import is_installer
+from capsuled.boot.partitions import ESP
 from capsuled.boot.power import watch_button
 from capsuled.boot.stages import BEGAN, Stages, before_us, since_boot_ns
 from capsuled.boot.storage import Mounted, Storage, booted_from
 from capsuled.evidence.keeping import Keeper
 from capsuled.evidence.last_words import take
 from capsuled.layout import Layout, hosted
+from effects.slots.grub_loader import GrubLoader
+from effects.slots.one_shot import take_back
+from effects.slots.protocol import LoaderFailed
 from init.life import START_S
 from init.trial import DEFAULT_WINDOW_S
 from journal.release import RELEASE
@@ -140,6 +146,7 @@ async def console_only(link: InitLink, why: str, stopping: asyncio.Event) -> Non
     """Say on the console why nothing can be started, until told to stop. PID 1 hears that somebody is there: a reset
     would change nothing, but for a new system on trial, which PID 1 ends."""
     log.error("%s", why)
+    await _take_back()
     link.say("lost")
     async with asyncio.TaskGroup() as group:
         rescue = group.create_task(_rescue(link, why))
@@ -151,6 +158,14 @@ async def console_only(link: InitLink, why: str, stopping: asyncio.Event) -> Non
             except TimeoutError:
                 continue
         rescue.cancel()
+
+
+async def _take_back() -> None:
+    """PID 1 sends a system on trial back at once: firmware that did not note that its boot was taken would boot it
+    again, and again."""
+    if booted_of(COMMAND_LINE.read_text()).update:
+        with contextlib.suppress(StorageFailed, LoaderFailed):
+            await take_back(GrubLoader(Path(partition_of(booted_from(), ESP))))
 
 
 async def _rescue(link: InitLink, why: str) -> None:

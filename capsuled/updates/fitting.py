@@ -1,6 +1,7 @@
 """Updates fitted to the machine: which partitions the slots are, what runs, and what is told and done at a start."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -30,8 +31,9 @@ from capsuled.updates.trial import Trial
 from capsuled.updates.updates import Updates
 from effects.slots.grub_loader import GrubLoader
 from effects.slots.manifest import MEMBERS
+from effects.slots.one_shot import take_back
 from effects.slots.partitions import Partitions, Places
-from effects.slots.protocol import SLOTS, BootLoader
+from effects.slots.protocol import SLOTS, BootLoader, LoaderFailed
 from init.recorder import AREA_BYTES
 from journal.clock import Clock
 from journal.entry import SYSTEM
@@ -90,13 +92,17 @@ async def tried(booted: Booted, loader: BootLoader) -> int:
 async def runtime_settled(system: System, root: Path, kept: Path) -> Settled:
     """What containerd is started on, see before_the_runtime. Raises OSError where that begins no trial: it would do so
     in each life of the daemon, and PID 1 sends the machine back at once."""
-    update = await tried(system.booted, loader_of(system.root))
+    loader = loader_of(system.root)
+    update = await tried(system.booted, loader)
     try:
         settled = before_the_runtime(root, kept, system.slot, update)
     except OSError as error:
         if system.keeper is not None:
             why = f"what containerd knows cannot be copied aside: {error.strerror or error}"
             system.keeper.keep("state-lost", (FailedCheck("state", why),))
+        if update:
+            with contextlib.suppress(LoaderFailed):
+                await take_back(loader)  # firmware that noted nothing would boot it again, and again
         system.link.say("lost")
         raise
     system.notes += filter(None, (settled.said,))

@@ -11,6 +11,7 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from capsuled.engine import Engine
+from effects.slots.one_shot import take_back
 from effects.slots.protocol import BootLoader, LoaderFailed, LoaderState, Slot
 from journal.entry import SYSTEM
 from journal.errors import JournalError
@@ -53,7 +54,7 @@ class Switch:
             )
         except (LoaderFailed, JournalError) as error:
             with suppress(LoaderFailed):
-                await self._take_back()  # it may stand on the disk all the same
+                await take_back(self._loader)  # it may stand on the disk all the same
             disarmed = UpdateDisarmed(update.uid, "write-failed", str(error))
             engine.record((disarmed,), cause=cause, vital=True, actor=SYSTEM)
             await engine.durable()
@@ -75,19 +76,14 @@ class Switch:
     async def take_back(self) -> None:
         """Nothing is booted once any more. Raises LoaderFailed."""
         async with self._one_at_a_time:
-            await self._take_back()
-
-    async def _take_back(self) -> None:
-        state = await self._loader.read()
-        if state.next_slot is not None:
-            await self._loader.write(replace(state, next_slot=None))
+            await take_back(self._loader)
 
     async def drop(self, update: Update, cause: int) -> None:
         """An update that waits for its boot is not booted. Raises LoaderFailed."""
         async with self._one_at_a_time:
             if self._engine.machine.updates[update.uid].phase not in _WAITS:
                 return  # its arming failed meanwhile
-            await self._take_back()
+            await take_back(self._loader)
             self._engine.record((UpdateDisarmed(update.uid, "operator"),), cause=cause, vital=True, actor=SYSTEM)
             await self._engine.durable()
 

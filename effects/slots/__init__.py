@@ -7,6 +7,7 @@ protocol           slots and boot loader as drivers
 environment_block  the boot loader's variables, as bytes
 fat                where a file's bytes lie on a FAT file system that is never mounted
 grub_loader        the variables on the disk
+one_shot           its one boot of another slot, taken back
 partitions         the slots on the disk
 twin               both in memory
 """

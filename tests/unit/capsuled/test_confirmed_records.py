@@ -178,6 +178,7 @@ def test_a_trial_that_could_not_be_undone_is_given_up_in_the_daemons_first_life(
     here.keeper = Keeper(box.update, box.layout.evidence_of(box.update))
     here.keeper.begin("boot-2", "slot_b", "0.0.2 bbb", emptied=False)
     monkeypatch.setattr(fitting, "loader_of", lambda root: box.loader)
+    box.disk.state = LoaderState("slot_a", "slot_b", box.update)  # as firmware leaves it that writes nothing
 
     def full(*_: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -187,6 +188,7 @@ def test_a_trial_that_could_not_be_undone_is_given_up_in_the_daemons_first_life(
         with pytest.raises(OSError, match="No space left"):
             asyncio.run(runtime_settled(here, box.root, box.layout.updates))
     assert here.said == ["lost"] and not box.copied
+    assert box.disk.state.next_slot is None, "it would boot again, and again"
     told = (box.layout.evidence_of(box.update) / "returning.json").read_bytes()
     returning = msgspec.json.decode(told, type=Returning)
     why = "what containerd knows cannot be copied aside: No space left on device"

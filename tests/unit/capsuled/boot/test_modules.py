@@ -13,6 +13,9 @@ from capsuled.boot.console import Console
 from capsuled.boot.errors import DriversFailed
 from capsuled.boot.link import InitLink
 from capsuled.boot.plugged import modalias_of
+from effects.slots.protocol import LoaderState
+from effects.slots.twin import SlotDisk, TwinLoader
+from tests.support.beside import at_once
 
 _MODPROBE = """#!/bin/sh
 echo "$*" >>{place}/asked
@@ -191,8 +194,11 @@ def test_the_kernel_is_heard_and_nobody_in_its_name() -> None:
     asyncio.run(live())
 
 
-def test_without_a_state_the_power_button_still_ends_the_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("default", "fails", "taken_back"), [("slot_a", "", True), ("slot_a", "variables", False), ("slot_b", "", False)]
+)
+def test_without_a_state_the_power_button_still_ends_the_machine_and_a_trial_is_not_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default: str, fails: str, taken_back: bool
 ) -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
@@ -209,6 +215,13 @@ def test_without_a_state_the_power_button_still_ends_the_machine(
     monkeypatch.setattr(bring_up, "watch_button", pressed)
     monkeypatch.setattr(modules, "load_hardware", nothing)
     monkeypatch.setattr(Console, "found", classmethod(lambda cls: cls(())))
+    (tmp_path / "cmdline").write_text(f"capsule.slot=slot_b capsule.default={default} capsule.update=7\n")
+    monkeypatch.setattr(bring_up, "COMMAND_LINE", tmp_path / "cmdline")
+    monkeypatch.setattr(bring_up, "booted_from", lambda: "/dev/vda5")
+    disk = SlotDisk()
+    disk.state = LoaderState("slot_a", "slot_b", 7)  # as firmware leaves it that writes nothing
+    disk.fails = fails
+    monkeypatch.setattr(bring_up, "GrubLoader", lambda place: TwinLoader(disk, at_once))
 
     async def live() -> None:
         stopping = asyncio.Event()
@@ -223,6 +236,7 @@ def test_without_a_state_the_power_button_still_ends_the_machine(
         stopping.set()  # as PID 1 has it, which ends the daemon
         await task
         assert words.split() == [b"lost", b"alive", b"watchdog", b"poweroff"]
+        assert (disk.state.next_slot is None) is taken_back
 
     asyncio.run(asyncio.wait_for(live(), 20))
     os.close(reading)
