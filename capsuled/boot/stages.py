@@ -1,5 +1,5 @@
-"""What each part of the boot took, from the kernel's first moment on. Kept in memory, so that a daemon that is started
-again within this boot can still tell."""
+"""What each part of the boot took, from the kernel's first moment on, and what it had to leave as it is. Kept in
+memory, so that a daemon that is started again within this boot can still tell."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ class Stages:
     hears of each, with its problem, as it ends."""
 
     def __init__(self, file: Path = FILE, now_ns: Callable[[], int] = since_boot_ns) -> None:
-        self._file = file
+        self._file, self._standing = file, file.with_name("standing.json")
         self._now_ns = now_ns
         self.tell: Callable[[str, str], None] = lambda name, problem: None
         self._stages: list[BootStage] = []
@@ -67,12 +67,31 @@ class Stages:
     def keep(self) -> None:
         """Everything is up."""
         self.complete = True
-        scratch = self._file.with_suffix(".new")
-        scratch.write_bytes(msgspec.json.encode(self._stages))
-        scratch.replace(self._file)
+        _write(self._file, self._stages)
+
+    def stand(self, part: str, notes: tuple[str, ...]) -> None:
+        """What an operator should know of a part of the boot for as long as that is not done again."""
+        if notes != self.standing(part):
+            _write(self._standing, self._stand() | {part: notes})
+
+    def standing(self, part: str) -> tuple[str, ...]:
+        """As it was kept last, by this daemon or one before it in this boot."""
+        return self._stand().get(part, ())
+
+    def _stand(self) -> dict[str, tuple[str, ...]]:
+        if not self._standing.exists():
+            return {}
+        return msgspec.json.decode(self._standing.read_bytes(), type=dict[str, tuple[str, ...]])
+
+
+def _write(file: Path, content: object) -> None:
+    scratch = file.with_suffix(".new")
+    scratch.write_bytes(msgspec.json.encode(content))
+    scratch.replace(file)
 
 
 KERNEL, MOUNTS, PYTHON, API, RUNTIME = "kernel and initramfs", "mounts", "daemon's start", "API", "containerd"
+GROUP, HARDWARE = "volume group", "drivers of the hardware"
 
 
 def before_us(stages: Stages, began: Path, now_ns: int) -> None:

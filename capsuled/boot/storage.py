@@ -12,7 +12,7 @@ from capsuled.boot.filesystems import mount
 from capsuled.boot.group import LVM_CONFIGURATION, content_of, ensure, lvm_configuration
 from capsuled.boot.growth import Grown, Growth
 from capsuled.boot.partitions import COUNT
-from capsuled.boot.stages import Stages
+from capsuled.boot.stages import GROUP, Stages
 from capsuled.processes import CommandFailed
 from init.recorder import ROOT_DEVICE as NOTED
 
@@ -48,7 +48,8 @@ class Storage:
         """Everything mounted. What already is stays as it is. Raises StorageFailed."""
         journal = self._state / "journal"
         if self._state.is_mount():
-            return Mounted("" if journal.is_mount() else "its file system is not mounted. Start the machine anew")
+            problem = "" if journal.is_mount() else "its file system is not mounted. Start the machine anew"
+            return Mounted(problem, self._stages.standing(GROUP))
         root = booted_from(self._root_device)
         partition = partition_of(root, COUNT)
         if not Path(partition).exists():
@@ -57,8 +58,9 @@ class Storage:
         try:
             kind = await content_of(partition)
             grown, notes = await self._settled(root) if not kind else ((), ())
-            with self._stages.stage("volume group"):
+            with self._stages.stage(GROUP):
                 notes += await ensure(partition, kind)
+            self._stages.stand(GROUP, notes)  # the file systems' are of what their check has mended
             with self._stages.stage("state"):
                 notes += await mount("perm", self._state)
         except CommandFailed as error:

@@ -19,6 +19,7 @@ from capsuled.boot.modules import load_hardware
 from capsuled.boot.ntp import NetworkTime, bounds_of, servers_of
 from capsuled.boot.plugged import load_plugged
 from capsuled.boot.power import watch_button
+from capsuled.boot.stages import HARDWARE
 from capsuled.boot.uplink import Place, Uplink
 from capsuled.engine import Engine
 from capsuled.growing import disk_grown
@@ -156,14 +157,21 @@ class System:
 
     async def _load_hardware(self, group: asyncio.TaskGroup, about: About) -> None:
         """What nothing has had to wait for until now: the API answers while the drivers of cards and watchdogs load."""
-        loaded = partial(self.link.say, "watchdog")
-        try:
-            if not self.stages.complete:
-                with self.stages.stage("drivers of the hardware"):
+
+        def loaded() -> None:
+            self.stages.stand(HARDWARE, ())
+            self.link.say("watchdog")
+
+        if not self.stages.complete:
+            try:
+                with self.stages.stage(HARDWARE):
                     await load_hardware(group, loaded)
-        except DriversFailed as error:
-            about.warn(f"some of the hardware may lack its driver: {error}")
-        loaded()
+                self.stages.stand(HARDWARE, ())
+            except DriversFailed as error:
+                self.stages.stand(HARDWARE, (f"some of the hardware may lack its driver: {error}",))
+        for note in self.stages.standing(HARDWARE):
+            about.warn(note)
+        self.link.say("watchdog")
         self._has_hardware.set()
 
     def _face(

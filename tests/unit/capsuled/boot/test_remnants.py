@@ -70,9 +70,31 @@ class Machine:
         self.done.append(" ".join(argv))
         return b""
 
-    def boots(self) -> None:
+    def boots(self) -> storage.Mounted:
         stages = Stages(self.place / "stages.json")
-        asyncio.run(storage.Storage(self.place / "perm", stages, self.place / "root").bring_up())
+        return asyncio.run(storage.Storage(self.place / "perm", stages, self.place / "root").bring_up())
+
+
+def test_a_group_of_which_not_all_is_there_is_told_by_each_daemon_of_the_boot(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def at_once(*_: str) -> str:
+        return "LVM2_member"
+
+    async def lacks(*_: str) -> tuple[str, ...]:
+        return ("not all volumes are there",)
+
+    async def mounted(name: str, place: Path) -> tuple[str, ...]:
+        place.mkdir(exist_ok=True)
+        return (f"{name} was damaged",)
+
+    machine = Machine(monkeypatch, tmp_path)
+    (tmp_path / "disk6").touch()
+    for name, fake in (("content_of", at_once), ("ensure", lacks), ("mount", mounted)):
+        monkeypatch.setattr(storage, name, fake)
+    assert machine.boots().notes == ("not all volumes are there", "perm was damaged", "journal was damaged")
+    monkeypatch.setattr(Path, "is_mount", lambda path: True)
+    assert machine.boots().notes == ("not all volumes are there",)
 
 
 def test_nothing_at_all_is_written_to_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -63,6 +63,13 @@ async def _gone(sys: Path) -> None:
     raise FileNotFoundError(2, "No such file or directory", "/sys/devices/virtual/net/veth3")
 
 
+async def _at_once(sys: Path) -> None: ...
+
+
+async def _fails_the_test(sys: Path) -> None:
+    raise AssertionError("once a boot is complete its drivers are loaded")
+
+
 def _unwritable(file: Path) -> str:
     raise OSError(30, "Read-only file system", "/etc/hosts")
 
@@ -124,5 +131,32 @@ def test_the_uplink_and_the_button_wait_for_no_driver_and_no_name(
         assert any(one.startswith(warned) for one in await about.warnings(1.0))
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(live(), BOUND_S))
+
+
+def test_what_lacks_its_driver_is_told_by_each_daemon_of_the_boot_until_one_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modules, "PATIENCE_S", 0.05)
+
+    async def warned(loads: object, complete: bool) -> list[str]:
+        monkeypatch.setattr(modules, "_load_all", loads)
+        stages = Stages(tmp_path / "stages.json")
+        about = About(Identity("2ad99090-a60b-4666-a937-e5842bde9915", b"k" * 32), Path("/"), State())
+        machine = System(Ground(Wire(), stages, Booted("slot_a"), "/dev/vda3", Mounted(), "0.1.0 abc"))
+        async with asyncio.TaskGroup() as group:
+            await machine._load_hardware(group, about)
+        if complete:
+            stages.keep()
+        return await about.warnings(1.0)
+
+    async def live() -> None:
+        lacks = await warned(_gone, False)
+        assert len(lacks) == 1
+        assert await warned(_gone, True) == lacks  # it was started again before the boot was complete
+        assert await warned(_fails_the_test, True) == lacks  # and behind that nothing is loaded
+        (tmp_path / "stages.json").unlink()
+        assert await warned(_at_once, True) == await warned(_fails_the_test, True) == []
 
     asyncio.run(asyncio.wait_for(live(), BOUND_S))
