@@ -70,9 +70,10 @@ def start(state: Path) -> int:
     """Start the daemon, unless somebody else is just doing so, and wait until it answers. Returns its process id."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     out_file = state / "capsuled.out"
-    if out_file.exists():  # the log has it, too: here the last two lives are enough
+    # The log has it, too: here the last two lives are enough. Who has the state writes on, and is read where it fails.
+    if out_file.exists() and not _is_held(state):
         out_file.replace(out_file.with_suffix(".out.old"))
-    with out_file.open("wb") as out:
+    with out_file.open("ab") as out:
         child = subprocess.Popen(
             [BIN / "capsuled", "--state", state],
             stdin=subprocess.DEVNULL,

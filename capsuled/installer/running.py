@@ -122,7 +122,11 @@ async def _reach(link: InitLink, layout: Layout) -> None:
             log.error("some of the hardware may lack its driver: %s", error)
         loaded()
         has_hardware.set()
-        hostname = set_hostname(layout.by_hand / "hostname")
+        try:
+            hostname = set_hostname(layout.by_hand / "hostname")
+        except OSError as error:
+            hostname = own_hostname()
+            log.error("the machine's name cannot be set: %s", error)
         group.create_task(watch_button(lambda: link.say("poweroff")))
         group.create_task(clock.run(uplink.ready))
         try:

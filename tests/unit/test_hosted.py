@@ -28,3 +28,15 @@ def test_of_what_daemons_say_the_last_two_lives_are_kept(tmp_path: Path, monkeyp
         hosted.start(tmp_path)
     kept = {one.name: one.read_text()[-1] for one in tmp_path.iterdir()}
     assert kept == {"capsuled.out": "2", "capsuled.out.old": "1"}
+
+
+def test_who_is_starting_keeps_what_it_says_where_another_is_started_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", Said)
+    monkeypatch.setattr(hosted, "_until_it_answers", lambda state, starts: None)
+    monkeypatch.setattr(hosted, "_is_held", lambda state: True)
+    (tmp_path / "capsuled.out").write_text("the first: ")
+    hosted.start(tmp_path)
+    assert (tmp_path / "capsuled.out").read_text().startswith("the first: a daemon")
+    assert [one.name for one in tmp_path.iterdir()] == ["capsuled.out"]
