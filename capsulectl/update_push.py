@@ -200,8 +200,8 @@ def _watch(target: Target, answer: Any, seconds: float) -> bool:
     heard = began
     while well_s < seconds:
         time.sleep(min(HEALTH_S, max(0.1, seconds - well_s)))
-        connection = Connection(target)
         try:
+            connection = Connection(target)
             status = connection.read(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
         except Failure:
             if time.monotonic() - heard > SILENT_S:
