@@ -21,6 +21,8 @@ from projections.words import bytes_text
 STATUS_S = 15.0
 INSTALL_S = 30 * 60.0
 _PHASE_CHARS = 12
+_STICK = "another certificate than the installed one: that of the removable disk again?"
+"""The installer has a new one with each boot; once the disk is out, the machine may still come up."""
 
 
 def install(
@@ -265,7 +267,7 @@ def _wait(name: str, disk: str, timeout_s: float, quiet: bool) -> None:
 
     say("the machine starts anew; take out the removable disk", quiet)
     try:
-        after = until_back(target(name), "", timeout_s)
+        after = until_back(target(name), "", timeout_s, _STICK)
     except Failure as error:
         raise Failure(
             f"{disk} is installed, and the context {name} made, but the machine did not come up from it (does it boot "

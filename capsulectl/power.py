@@ -76,32 +76,40 @@ def _running(info: pb.GetInfoResponse) -> str:
     return f"{number} workload{'' if number == 1 else 's'} run{'s' if number == 1 else ''} on it"
 
 
-def until_back(target: Target, boot_id: str, timeout_s: float) -> Any:
-    """The machine's word once it has booted, under another boot id. Raises Failure when it takes too long."""
+def until_back(target: Target, boot_id: str, timeout_s: float, another: str = "") -> Any:
+    """The machine's word once it has booted, under another boot id; `another` as `until_answered` has it. Raises
+    Failure when it takes too long."""
 
     def booted(connection: Connection) -> Any:
         found = connection.read(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S)
         return found if found.boot_id != boot_id and (found.boot_ready_ms or not found.boot_stages) else None
 
     vain = f"the machine is not up again after {seconds_text(timeout_s)}: look at its console"
-    return until_answered(target, timeout_s, booted, vain)
+    return until_answered(target, timeout_s, booted, vain, another)
 
 
-def until_answered(target: Target, timeout_s: float, ask: Callable[[Connection], T | None], vain: str) -> T:
+def until_answered(
+    target: Target, timeout_s: float, ask: Callable[[Connection], T | None], vain: str, another: str = ""
+) -> T:
     """What `ask` finds, once that is something. A failure is a machine on its way, but for one that no waiting mends.
-    Raises Failure: that one, or `vain` and what was met last, when it takes too long."""
+    `another`: where waiting mends another certificate, what that one is. Raises Failure: that one, or `vain` and what
+    was met last, when it takes too long."""
     deadline = time.monotonic() + timeout_s
     met = ""
     while time.monotonic() < deadline:
         time.sleep(POLL_S)
         try:
             found = ask(Connection(target))
-        except (NotLetIn, Impostor):
+        except NotLetIn:
             raise
+        except Impostor:
+            if not another:
+                raise
+            met = another
         except Failure as failure:
-            met = f". What was met last: {failure.message}"
-            continue
-        if found is not None:
-            return found
-        met = ""
-    raise Failure(f"{vain}{met}", TIMED_OUT)
+            met = failure.message
+        else:
+            if found is not None:
+                return found
+            met = ""
+    raise Failure(f"{vain}. What was met last: {met}" if met else vain, TIMED_OUT)
