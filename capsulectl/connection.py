@@ -227,6 +227,13 @@ class Connection:
         """A unary call that changes nothing. Raises Failure with what the capsule said."""
         return self.call(method, request, timeout, changes=False)
 
+    def compare(self) -> None:
+        """Say now if the journal is another than the one that was seen here: a stream's answer tells only at its end.
+        Raises Failure."""
+        from capsule.v1 import capsule_pb2
+
+        self.read(self.capsule.GetInfo, capsule_pb2.GetInfoRequest())
+
     def calls(self, method: Any, requests: Sequence[Any], timeout: float = UNARY_S, changes: bool = True) -> list[Any]:
         """Several unary calls, some of them at a time; for each its answer or, in its place, its Failure."""
         pending: deque[tuple[Any, Question]] = deque()

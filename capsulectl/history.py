@@ -100,9 +100,10 @@ def history(
     if everything:
         entries = _begun(entries, common.quiet)
     if calls and output in ("table", "wide"):
-        show_page(f"{'   ' * depth}{line(entry, output == 'wide')}" for depth, entry in by_call(entries))
+        lines = (f"{'   ' * depth}{line(entry, output == 'wide')}" for depth, entry in by_call(entries))
+        show_page(lines, connection.compare)
     elif output in ("table", "wide") and not follow:
-        show_page(line(entry, output == "wide") for entry in entries)
+        show_page((line(entry, output == "wide") for entry in entries), connection.compare)
     else:
         print_entries(entries, output, follow)
     if not (everything or since or limit) and boot is None and connection.heads.first_seq > 1:

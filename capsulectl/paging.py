@@ -3,22 +3,24 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain, islice
 from typing import Any
 
 _PAGERS = ("less", "more")
 
 
-def show_page(lines: Iterable[str]) -> None:
-    """Print the lines; in a terminal, what does not fit goes through `$PAGER` (less), as it comes. An empty one is
-    none."""
+def show_page(lines: Iterable[str], ahead: Callable[[], None] = lambda: None) -> None:
+    """Print the lines; in a terminal, what does not fit goes through `$PAGER` (less), as it comes once it is more than
+    a window's. An empty one is none. `ahead`: what else may have to be said is said by this, before the first line is
+    asked for, where a pager may have the terminal at their end."""
     lines = iter(lines)
     pager = _pager() if sys.stdout.isatty() and sys.stdin.isatty() else ""
     if not pager:
         for line in lines:
             print(line)
         return
+    ahead()
     first = list(islice(lines, shutil.get_terminal_size().lines - 1))
     more = next(lines, None)
     if more is None:

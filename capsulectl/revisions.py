@@ -37,7 +37,7 @@ def history(
         for one in found:
             print(one.entry.seq)
     else:
-        show_page(line for one in found for line in _lines(one))
+        show_page((line for one in found for line in _lines(one)), connection.compare)
 
 
 def _data(revision: Any) -> dict[str, Any]:
