@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from capsulectl import standard_input
 from capsulectl.contexts import config_dir, load_local, load_shared, new_name
 from capsulectl.errors import USAGE, Failure
 from capsulectl.handshake import fingerprint_of
@@ -234,7 +235,7 @@ def _chosen(target: str, status: Any) -> str:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Failure("say which disk to install on: `--target DISK`", USAGE)
     print("Which disk is it to be installed on? ", end="", file=sys.stderr, flush=True)
-    named = sys.stdin.readline().strip()
+    named = standard_input.line().strip()
     if not named:
         raise Failure("no disk was named: nothing was changed")
     return _device(named)

@@ -4,6 +4,7 @@ asked: an option must say it."""
 import getpass
 import sys
 
+from capsulectl import standard_input
 from capsulectl.errors import USAGE, Failure
 from capsulectl.render import legible
 
@@ -20,7 +21,7 @@ def confirm(question: str, yes: bool, *, instead: str = "say `--yes` to do it wi
     if not asks(yes):
         raise Failure(f"nobody is there to ask: {instead}", USAGE)
     print(f"{legible(question)} [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if standard_input.line().strip().lower() not in ("y", "yes"):
         raise Failure("nothing was changed")
 
 

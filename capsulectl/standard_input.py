@@ -16,6 +16,14 @@ def read(most: int) -> bytes:
             select.select((0,), (), ())
 
 
+def line() -> str:
+    """The next line, with its end where it has one; empty at the end. What follows it is left. Raises OSError."""
+    typed = bytearray()
+    while not typed.endswith(b"\n") and (byte := read(1)):
+        typed += byte
+    return typed.decode(errors="replace")
+
+
 def stream() -> io.BufferedReader:
     """The same as a file, of which `read` has as much as was asked for, but at the end, and `read1` what comes next."""
     return io.BufferedReader(_Waited())

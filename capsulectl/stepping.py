@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any
 
+from capsulectl import standard_input
 from capsulectl.errors import Failure
 from capsulectl.folding import Folding
 from capsulectl.options import Format
@@ -51,7 +52,7 @@ def _next() -> int:
     """What the operator wants: 0 to end, an entry's number to go on to it, -1 for all the rest, 1 for the next."""
     while True:
         print("next [Enter], an entry's number, c(ontinue), q(uit): ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
+        line = standard_input.line()
         word = line.strip().lower()
         if not line or word in ("q", "quit"):
             return 0
