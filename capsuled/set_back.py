@@ -16,8 +16,9 @@ ITS_HOST = "its host"
 
 
 def with_step(drafts: Sequence[Draft], last_ns: int, stamp_ns: int) -> Sequence[Draft]:
-    """The batch, and with it what tells that it is from before the last entry. Whoever set the clock says so itself."""
+    """The batch, and with it what tells that it is from before the last entry: of a call's batch, too, whose answer is
+    the state behind all of it, also when it is given again. Whoever set the clock says so itself."""
     behind_ns = last_ns - stamp_ns
     if behind_ns <= BEHIND_NS or any(isinstance(draft.event, ClockStepped) for draft in drafts):
         return drafts
-    return (*drafts, Draft(ClockStepped(-(behind_ns // 1_000_000), ITS_HOST), SYSTEM))
+    return (*drafts, Draft(ClockStepped(-(behind_ns // 1_000_000), ITS_HOST), SYSTEM, call=drafts[0].call))

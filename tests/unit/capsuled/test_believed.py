@@ -27,7 +27,7 @@ from journal.environment import Environment
 from journal.errors import JournalReadOnly
 from journal.events import CallAccepted, ClockStepped, DaemonStarted, OperatorEnrolled, StreamOpened, UplinkChanged
 from journal.reader import Reader
-from journal.sequencer import Draft
+from journal.sequencer import THIS_BATCH, Draft
 from projections.state import Machine
 from tests.support.clock import HandClock
 from tests.support.entries import Ledger, keep, live_once
@@ -266,6 +266,8 @@ def test_a_batch_from_before_the_last_entry_says_so_but_not_for_a_minute_nor_whe
     batch = (Draft(UplinkChanged("eth0", "10.0.0.2/24", "dhcp"), LOCAL),)
     *first, told = with_step(batch, 10 * BEHIND_NS, BEHIND_NS)
     assert (*first,) == batch and told == Draft(ClockStepped(-9 * 60_000, ITS_HOST), SYSTEM)
+    of_a_call = (Draft(UplinkChanged("eth0", "10.0.0.2/24", "dhcp"), LOCAL, call=THIS_BATCH),)
+    assert with_step(of_a_call, 10 * BEHIND_NS, BEHIND_NS)[-1].call == THIS_BATCH, "the state that it is answered with"
     for last_ns, stamp_ns in ((2 * BEHIND_NS, BEHIND_NS), (BEHIND_NS, 5 * BEHIND_NS)):
         assert with_step(batch, last_ns, stamp_ns) == batch
     by_a_server = (Draft(ClockStepped(-9 * 60_000, "pool"), SYSTEM),)
