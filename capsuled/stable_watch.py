@@ -60,11 +60,12 @@ class StableWatch:
         return (told, at) if at.boot == self._clock.boot_id else None
 
     async def _wait(self, told: WorkloadStable, at: Deadline) -> None:
-        wait_s, full = (at.mono_ns - self._clock.mono_ns()) / 1e9, False
-        if wait_s > 0:
-            await self._clock.sleep(wait_s)
+        full = False
         # A restore, or a deletion by force, ends a row without a word to whoever watches the workload.
         while self._due(told.name) == (told, at):
+            if (left_ns := at.mono_ns - self._clock.mono_ns()) > 0:  # a timer may be a moment early
+                await self._clock.sleep(left_ns / 1e9)
+                continue
             try:
                 # With this the row is over, and this task is told to leave off.
                 self._engine.record((told,), reserved=True)

@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,12 @@ from journal.specs import MicroVM
 from tests.support.until import until
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("effects.host_paths.PATIENCE_S", 0.01)
+@contextmanager
+def impatient() -> Iterator[None]:
+    """While nothing is to answer: what does has all the time that it has otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("effects.host_paths.PATIENCE_S", 0.01)
+        yield
 
 
 def made(directory: Path, paths: HostPaths | None = None) -> tuple[Booting, RunSpec]:
@@ -40,7 +45,7 @@ def test_a_kernel_that_gives_no_answer_is_told_and_one_that_only_its_owner_reads
 
     async def inside() -> None:
         booting, run = made(tmp_path, HostPaths(lambda path: back.wait(60) and 0))
-        with pytest.raises(HostPathMissing, match="vmlinuz does not answer, and vm boots from it"):
+        with impatient(), pytest.raises(HostPathMissing, match="vmlinuz does not answer, and vm boots from it"):
             await booting.prepare(run)
         back.set()
         booting, run = made(tmp_path)
@@ -65,7 +70,11 @@ def test_a_root_file_system_that_is_opened_too_late_is_let_go(tmp_path: Path, mo
     async def inside() -> None:
         booting, run = made(tmp_path)
         boot = await booting.prepare(run)
-        with opening() as kept, pytest.raises(HostPathMissing, match="does not answer, and vm boots from it"):
+        with (
+            opening() as kept,
+            impatient(),
+            pytest.raises(HostPathMissing, match="does not answer, and vm boots from it"),
+        ):
             await booting.open(run, boot, kept, ())
         back.set()
         await until(lambda: found and not held.is_held(tmp_path / "root.img"))
