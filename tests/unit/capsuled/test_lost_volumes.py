@@ -15,7 +15,7 @@ from effects.volumes.twin_porter import TwinPorter
 from journal.events import CallRefused, SnapshotDeleteRequested, SnapshotTaken, VolumeLost
 from projections.state import Update
 from projections.update_phases import UpdatePhase
-from tests.unit.capsuled.test_volume_calls import MIB, Storehouse, run, settled
+from tests.support.storehouse import MIB, Storehouse, run, settled
 
 
 async def no_step(point: str) -> None:

@@ -17,8 +17,8 @@ from capsuled.tokens import kid_of
 from journal.entry import LOCAL, SYSTEM
 from projections.intents import AddKey, RemoveKey
 from projections.update_intents import RemoveUpdateKey
+from tests.support.storehouse import settled
 from tests.unit.capsuled.test_call_ids import House, living
-from tests.unit.capsuled.test_volume_calls import settled
 
 KEY = bytes(range(32))
 KID = kid_of(KEY)

@@ -38,9 +38,9 @@ from journal.events import (
 )
 from tests.conformance.client import Key
 from tests.support.clock import HandClock
+from tests.support.storehouse import MIB, Storehouse
 from tests.unit.capsuled.test_call_ids import House, Ledger, caller
 from tests.unit.capsuled.test_changes import settled
-from tests.unit.capsuled.test_volume_calls import MIB, Storehouse
 
 SOMETHING = DaemonStopped(reason="asked to")
 CAPSULE = "a2a1f1b0-0000-4000-8000-000000000000"

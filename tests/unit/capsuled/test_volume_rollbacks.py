@@ -5,7 +5,7 @@ from typing import Any
 
 from capsule.v1 import rollback_pb2 as pb
 from journal.events import SnapshotRequested, SnapshotTaken
-from tests.unit.capsuled.test_volume_calls import MIB, Storehouse, run
+from tests.support.storehouse import MIB, Storehouse, run
 
 
 async def planned(store: Storehouse, snapshot: str) -> Any:
