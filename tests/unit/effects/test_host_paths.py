@@ -14,6 +14,7 @@ import pytest
 
 from effects.errors import HostPathMissing
 from effects.host_paths import HostPaths, Seen
+from tests.support.turns import turns
 from tests.support.until import until
 from tools.place import ROOT
 
@@ -37,25 +38,17 @@ class Machine:
 
 def told(story: Callable[[Machine], Awaitable[None]]) -> None:
     """Tell a story of a machine while another task has its turns, and has had some in the end."""
-    beats = 0
-
-    async def beat() -> None:
-        nonlocal beats
-        while True:
-            await asyncio.sleep(0)
-            beats += 1
 
     async def inside() -> None:
         machine = Machine()
-        beating = asyncio.ensure_future(beat())
-        try:
-            await story(machine)
-        finally:
-            machine.back.set()
-            beating.cancel()
+        async with turns() as had:
+            try:
+                await story(machine)
+            finally:
+                machine.back.set()
+            assert had()
 
     asyncio.run(inside())
-    assert beats
 
 
 @pytest.fixture

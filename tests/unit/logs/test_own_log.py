@@ -17,6 +17,7 @@ from capsuled.logs.own import OwnLog
 from capsuled.logs.plain import READ_BYTES, PlainLog, PlainReader
 from capsuled.logs.records import RECORD_BYTES, LineFormat, Parser, Record
 from capsuled.rpc import Refused
+from tests.support.turns import turns
 
 HEAD = "2026-11-28T04:00:{:02d}.500+00:00"
 
@@ -227,19 +228,9 @@ def test_a_long_log_holds_up_nobody_for_long(tmp_path: Path) -> None:
     path.write_bytes(b"".join(LINES) * (8 * READ_BYTES // sum(map(len, LINES))))
 
     async def main() -> None:
-        async with log_of(path) as log:
-            turns = 0
-
-            async def others() -> None:
-                nonlocal turns
-                while True:
-                    turns += 1
-                    await asyncio.sleep(0)
-
-            busy = asyncio.ensure_future(others())
+        async with log_of(path) as log, turns() as had:
             assert not await told(log, until_unix_ns=1)
-            busy.cancel()
-            assert turns >= 8
+            assert had() >= 8
 
     run(main)
 

@@ -19,6 +19,7 @@ from capsuled.logs.holes import front_of
 from capsuled.logs.serial import MAX_BYTES, PIECE_BYTES, Console, Serials
 from capsuled.rpc import Refused
 from journal.specs import MicroVM
+from tests.support.turns import turns
 from tests.support.until import until
 from tests.unit.logs.test_following import House, run
 
@@ -106,29 +107,19 @@ def test_a_console_that_is_nothing_but_what_is_spelt_out_holds_up_nobody(
         return seemly(console, data)
 
     async def main() -> None:
-        turns = 0
-
-        async def others() -> None:
-            nonlocal turns
-            while True:
-                await asyncio.sleep(0)
-                turns += 1
-
         async def read() -> None:
             length, request = 0, pb.WorkloadLogsRequest(name="vm", source=pb.LOG_SOURCE_SERIAL)
             heard: list[int] = []
             async for chunk in serials.stream(made.story["vm"], request):
                 length += len(chunk.data)
-                heard.append(turns)
+                heard.append(had())
             assert length == 4 * MAX_BYTES
             assert all(before < after for before, after in pairwise(heard)), "others have a turn between any two pieces"
 
-        async with house(tmp_path) as (made, serials):
+        async with house(tmp_path) as (made, serials), turns() as had:
             boots(made)
             made.writes("vm", b"\x1b" * MAX_BYTES, SERIAL_SUFFIX)
-            ticking = asyncio.create_task(others())
             await asyncio.gather(*(read() for _ in range(4)))
-            ticking.cancel()
         assert len(made_fit) >= 4 * MAX_BYTES // PIECE_BYTES and max(size for _, size in made_fit) <= PIECE_BYTES
         threads = {thread for thread, _ in made_fit}
         assert threading.get_ident() not in threads and len(threads) <= THREADS, "few take turns beside the loop"
