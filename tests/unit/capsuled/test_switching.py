@@ -84,6 +84,13 @@ class Box:
         caller = replace(ADMIN, method="UpdateService.Rollback", call_id=call_id)
         return asyncio.ensure_future(self.updates.roll_back(Back(), caller))
 
+    async def back_begun(self) -> "asyncio.Future[Any]":
+        """A rollback whose first entry is on its way to the disk."""
+        self.log.written.clear()
+        going = self.back()
+        await until(lambda: self.phase is UpdatePhase.STAGED)
+        return going
+
     @property
     def phase(self) -> UpdatePhase | None:
         updates = self.engine.machine.updates
@@ -193,9 +200,7 @@ def test_a_slot_that_the_boot_loader_would_boot_once_is_not_written_before_that_
 
 def test_a_rollback_that_was_admitted_is_carried_out_though_nobody_waits_for_it() -> None:
     async def act(box: Box) -> None:
-        box.log.written.clear()
-        going = box.back()
-        await until(lambda: box.phase is UpdatePhase.STAGED)
+        going = await box.back_begun()
         await cut(going, box)
         assert box.phase is UpdatePhase.ARMED
         await until(lambda: box.reboots)
@@ -240,9 +245,7 @@ def test_a_rollback_that_is_refused_for_another_reason_or_was_answered_hears_not
 
 def test_room_that_went_between_the_look_and_the_entry_drops_what_was_begun() -> None:
     async def act(box: Box) -> None:
-        box.log.written.clear()
-        going = box.back()
-        await until(lambda: box.phase is UpdatePhase.STAGED)
+        going = await box.back_begun()
         box.crowded = "the disk of the state is full"
         box.log.written.set()
         with pytest.raises(Refused, match="is full"):
