@@ -22,6 +22,7 @@ class Said:
 
 
 def test_of_what_daemons_say_the_last_two_lives_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Said, "starts", 0)
     monkeypatch.setattr(subprocess, "Popen", Said)
     monkeypatch.setattr(hosted, "_until_it_answers", lambda state, starts: None)
     for _ in range(3):
@@ -33,6 +34,7 @@ def test_of_what_daemons_say_the_last_two_lives_are_kept(tmp_path: Path, monkeyp
 def test_who_is_starting_keeps_what_it_says_where_another_is_started_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Said, "starts", 0)
     monkeypatch.setattr(subprocess, "Popen", Said)
     monkeypatch.setattr(hosted, "_until_it_answers", lambda state, starts: None)
     monkeypatch.setattr(hosted, "_is_held", lambda state: True)
