@@ -113,8 +113,11 @@ def uninstall(purge: bool) -> None:
     if UNIT.exists():
         _systemctl("disable", "--quiet", "--now", "capsuled")
     daemon = PREFIX / "bin" / "capsuled"
-    if daemon.exists() and (state / "journal").is_dir():
-        subprocess.run([daemon, "--state", STATE, *options, "--halt"], check=True)
+    halt = [str(daemon), "--state", str(STATE), *options, "--halt"]
+    if daemon.exists() and (state / "journal").is_dir() and subprocess.run(halt, check=False).returncode:
+        raise SystemExit(
+            "not everything is down, as was just said, and nothing is taken away: mend it and try again"
+        )
     UNIT.unlink(missing_ok=True)
     for name in COMMANDS:
         if (LINKS / name).is_symlink() and os.readlink(LINKS / name).startswith(f"{PREFIX}/"):

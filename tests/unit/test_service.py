@@ -149,6 +149,14 @@ def test_the_state_that_options_name_is_halted_and_stays(
     assert f"uninstalled; {named} stays" in capsys.readouterr().out
 
 
+def test_nothing_is_taken_away_while_something_is_not_down(machine: Installed) -> None:
+    machine.install("1")
+    (machine.prefix / "bin/capsuled").write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(SystemExit, match="not everything is down"):
+        service.uninstall(purge=True)
+    assert machine.release == "1" and machine.state.is_dir()
+
+
 def test_a_purge_follows_a_link_to_the_state(machine: Installed) -> None:
     machine.install("one")
     elsewhere = machine.place / "disk"
