@@ -14,19 +14,17 @@ from pathlib import Path
 
 from capsuled.boot import modules
 from capsuled.boot.console import Console
-from capsuled.boot.disks import partition_of
-from capsuled.boot.errors import DriversFailed, StorageFailed
+from capsuled.boot.errors import StorageFailed
 from capsuled.boot.ground import RELEASE_FILE, Booted, Ground
 from capsuled.boot.link import ALIVE_S, InitLink
+from capsuled.boot.loader import loader_of
 from capsuled.boot.mode import is_installer
-from capsuled.boot.partitions import ESP
 from capsuled.boot.power import watch_button
 from capsuled.boot.stages import BEGAN, Stages, before_us, since_boot_ns
 from capsuled.boot.storage import Mounted, Storage, booted_from
 from capsuled.evidence.keeping import Keeper
 from capsuled.evidence.last_words import take
 from capsuled.layout import Layout, hosted
-from effects.slots.grub_loader import GrubLoader
 from effects.slots.one_shot import take_back
 from effects.slots.protocol import LoaderFailed
 from init.life import START_S
@@ -165,18 +163,13 @@ async def _take_back() -> None:
     again, and again."""
     if booted_of(COMMAND_LINE.read_text()).update:
         with contextlib.suppress(StorageFailed, LoaderFailed):
-            await take_back(GrubLoader(Path(partition_of(booted_from(), ESP))))
+            await take_back(loader_of(booted_from()))
 
 
 async def _rescue(link: InitLink, why: str) -> None:
     """Drivers, the words on the console, and the power button, until cancelled."""
-    loaded = partial(link.say, "watchdog")
     async with asyncio.TaskGroup() as group:
-        try:
-            await modules.load_hardware(group, loaded)
-        except DriversFailed as error:
-            log.error("some of the hardware may lack its driver: %s", error)
-        loaded()
+        await modules.load_or_log(group, partial(link.say, "watchdog"))
         _say_lost(why)
         await watch_button(partial(link.say, "poweroff"))
 

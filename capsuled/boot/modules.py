@@ -39,6 +39,8 @@ PATIENCE_S = 90.0
 """So long the drivers may take, while nobody asks for an address: on a slow machine it is a tenth of this. One that
 hangs in the kernel takes for ever, and cannot be killed."""
 
+_LACKING = "some of the hardware may lack its driver"
+
 OF_ALIASES = "--use-blacklist"
 """What an operator does not want loaded is loaded by its name, and not for a device."""
 
@@ -58,19 +60,28 @@ async def load(names: Iterable[str], *options: str) -> None:
         pass  # some alias has no driver here, or a driver no hardware
 
 
+async def load_or_log(beside: asyncio.TaskGroup, loaded: Callable[[], None]) -> None:
+    """Load them where nobody is told of failures but the log. `loaded`: a watchdog may be there."""
+    try:
+        await load_hardware(beside, loaded)
+    except DriversFailed as error:
+        log.error("%s", error)
+    loaded()
+
+
 async def load_hardware(beside: asyncio.TaskGroup, late: Callable[[], None], sys: Path = Path("/sys")) -> None:
-    """Load them. What takes too long goes on `beside`, and `late` is called if it ever comes to its end. Raises
-    DriversFailed."""
+    """Load them. What takes too long goes on `beside`, and `late` is called if it comes to its end after all, and
+    nothing is lacking. Raises DriversFailed."""
     loading = beside.create_task(_tried(sys))
     await asyncio.wait({loading}, timeout=PATIENCE_S)
     if not loading.done():
-        loading.add_done_callback(lambda task: None if task.cancelled() else late())
+        loading.add_done_callback(lambda task: None if task.cancelled() or task.result() else late())
         raise DriversFailed(
-            f"one has not come to its end within {PATIENCE_S:g} s, and those behind it wait. It may hang in the "
-            "kernel, whose log has more: start the machine anew"
+            f"{_LACKING}: one has not come to its end within {PATIENCE_S:g} s, and those behind it wait. It may hang "
+            "in the kernel, whose log has more: start the machine anew"
         )
     if why := loading.result():
-        raise DriversFailed(f"{why}. Start the machine anew")
+        raise DriversFailed(f"{_LACKING}: {why}. Start the machine anew")
 
 
 async def _tried(sys: Path) -> str:

@@ -162,15 +162,18 @@ class System:
             self.stages.stand(HARDWARE, ())
             self.link.say("watchdog")
 
+        async def lacking() -> tuple[str, ...]:
+            return self.stages.standing(HARDWARE)
+
         if not self.stages.complete:
             try:
                 with self.stages.stage(HARDWARE):
                     await load_hardware(group, loaded)
                 self.stages.stand(HARDWARE, ())
             except DriversFailed as error:
-                self.stages.stand(HARDWARE, (f"some of the hardware may lack its driver: {error}",))
-        for note in self.stages.standing(HARDWARE):
-            about.warn(note)
+                log.error("%s", error)
+                self.stages.stand(HARDWARE, (str(error),))
+        about.ask(lacking)
         self.link.say("watchdog")
         self._has_hardware.set()
 

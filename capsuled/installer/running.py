@@ -11,12 +11,11 @@ from capsuled.boot.answering import answering
 from capsuled.boot.bring_up import COMMAND_LINE, booted_of, release_text
 from capsuled.boot.console import Console, keep_showing, merged
 from capsuled.boot.disks import disk_of, hidden_disks
-from capsuled.boot.errors import DriversFailed
 from capsuled.boot.ground import built_s
 from capsuled.boot.hostname import set_hostname
 from capsuled.boot.link import InitLink
 from capsuled.boot.links import lacking, links
-from capsuled.boot.modules import load_hardware
+from capsuled.boot.modules import load_or_log
 from capsuled.boot.ntp import NetworkTime, bounds_of, servers_of
 from capsuled.boot.partitions import table_of
 from capsuled.boot.plugged import load_plugged
@@ -115,12 +114,7 @@ async def _reach(link: InitLink, layout: Layout) -> None:
     has_hardware = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(load_plugged(has_hardware))
-        loaded = partial(link.say, "watchdog")
-        try:
-            await load_hardware(group, loaded)
-        except DriversFailed as error:
-            log.error("some of the hardware may lack its driver: %s", error)
-        loaded()
+        await load_or_log(group, partial(link.say, "watchdog"))
         has_hardware.set()
         try:
             hostname = set_hostname(layout.by_hand / "hostname")

@@ -12,7 +12,8 @@ import msgspec
 
 from capsuled.boot.disks import partition_of
 from capsuled.boot.ground import Booted
-from capsuled.boot.partitions import ESP, NUMBERS
+from capsuled.boot.loader import loader_of
+from capsuled.boot.partitions import NUMBERS
 from capsuled.boot.system import MODE, System
 from capsuled.engine import Engine
 from capsuled.evidence.finding import find_out
@@ -29,7 +30,6 @@ from capsuled.updates.runtime_files import forget as forget_records
 from capsuled.updates.switching import Switch
 from capsuled.updates.trial import Trial
 from capsuled.updates.updates import Updates
-from effects.slots.grub_loader import GrubLoader
 from effects.slots.manifest import MEMBERS
 from effects.slots.one_shot import take_back
 from effects.slots.partitions import Partitions, Places
@@ -73,11 +73,6 @@ def running(release: str, built_s: float) -> Build:
     """The system that runs, by the words of its release file."""
     version, _, commit = release.partition(" ")
     return Build(version, commit, int(built_s) if built_s < 1 << 40 else 0)
-
-
-def loader_of(root: str) -> BootLoader:
-    """That of the disk which the system booted from."""
-    return GrubLoader(Path(partition_of(root, ESP)))
 
 
 async def tried(booted: Booted, loader: BootLoader) -> int:

@@ -103,6 +103,27 @@ def test_a_driver_that_hangs_is_not_waited_for_and_told_of_if_it_comes_after_all
     assert late == ["late"]
 
 
+def test_one_that_comes_to_no_good_end_is_lacking_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = list[str]()
+    monkeypatch.setattr(modules, "PATIENCE_S", 0.05)
+
+    async def boot() -> None:
+        over = asyncio.Event()
+
+        async def fails(sys: Path) -> None:
+            await over.wait()
+            raise FileNotFoundError(2, "No such file or directory", "modprobe")
+
+        monkeypatch.setattr(modules, "_load_all", fails)
+        async with asyncio.TaskGroup() as group:
+            with pytest.raises(DriversFailed, match=r"within 0.05 s"):
+                await modules.load_hardware(group, lambda: late.append("late"))
+            over.set()
+
+    asyncio.run(asyncio.wait_for(boot(), 20))
+    assert not late
+
+
 def test_drivers_that_cannot_be_loaded_are_told_of_once_and_end_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,7 +242,7 @@ def test_without_a_state_the_power_button_still_ends_the_machine_and_a_trial_is_
     disk = SlotDisk()
     disk.state = LoaderState("slot_a", "slot_b", 7)  # as firmware leaves it that writes nothing
     disk.fails = fails
-    monkeypatch.setattr(bring_up, "GrubLoader", lambda place: TwinLoader(disk, at_once))
+    monkeypatch.setattr(bring_up, "loader_of", lambda root: TwinLoader(disk, at_once))
 
     async def live() -> None:
         stopping = asyncio.Event()

@@ -160,3 +160,25 @@ def test_what_lacks_its_driver_is_told_by_each_daemon_of_the_boot_until_one_has_
         assert await warned(_at_once, True) == await warned(_fails_the_test, True) == []
 
     asyncio.run(asyncio.wait_for(live(), BOUND_S))
+
+
+def test_a_driver_that_comes_late_is_lacking_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modules, "PATIENCE_S", 0.05)
+
+    async def live() -> None:
+        comes = asyncio.Event()
+
+        async def late(sys: Path) -> None:
+            await comes.wait()
+
+        monkeypatch.setattr(modules, "_load_all", late)
+        stages = Stages(tmp_path / "stages.json")
+        about = About(Identity("2ad99090-a60b-4666-a937-e5842bde9915", b"k" * 32), Path("/"), State())
+        machine = System(Ground(Wire(), stages, Booted("slot_a"), "/dev/vda3", Mounted(), "0.1.0 abc"))
+        async with asyncio.TaskGroup() as group:
+            await machine._load_hardware(group, about)
+            assert len(await about.warnings(1.0)) == 1
+            comes.set()
+        assert await about.warnings(1.0) == []
+
+    asyncio.run(asyncio.wait_for(live(), BOUND_S))

@@ -44,12 +44,15 @@ def test_the_time_is_asked_for_once_there_is_a_way_out(tmp_path: Path, monkeypat
 
     async def nothing(*_: object) -> None: ...
 
+    async def hardware(beside: object, loaded: Callable[[], None]) -> None:
+        loaded()
+
     def unwritable(file: Path) -> str:
         raise OSError(30, "Read-only file system", "/etc/hosts")
 
     monkeypatch.setattr(running, "Uplink", Uplink)
     monkeypatch.setattr(running, "NetworkTime", Time)
-    monkeypatch.setattr(running, "load_hardware", nothing)
+    monkeypatch.setattr(running, "load_or_log", hardware)
     monkeypatch.setattr(running, "load_plugged", nothing)
     monkeypatch.setattr(running, "watch_button", nothing)
     monkeypatch.setattr(running, "set_hostname", unwritable)
