@@ -115,9 +115,7 @@ def uninstall(purge: bool) -> None:
     daemon = PREFIX / "bin" / "capsuled"
     halt = [str(daemon), "--state", str(STATE), *options, "--halt"]
     if daemon.exists() and (state / "journal").is_dir() and subprocess.run(halt, check=False).returncode:
-        raise SystemExit(
-            "not everything is down, as was just said, and nothing is taken away: mend it and try again"
-        )
+        raise SystemExit("not everything is down, as was just said, and nothing is taken away: mend it and try again")
     UNIT.unlink(missing_ok=True)
     for name in COMMANDS:
         if (LINKS / name).is_symlink() and os.readlink(LINKS / name).startswith(f"{PREFIX}/"):
