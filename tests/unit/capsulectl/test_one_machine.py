@@ -53,6 +53,7 @@ class Machine:
         self._calls.append(f"{self._name} {call}")
 
     def GetInfo(self, request: Any, context: Any) -> Any:
+        self._also("is asked who it is")
         return capsule_pb2.GetInfoResponse(boot_id=f"{self._name}-{self._boots}", short_id=self._name)
 
     def RebootNode(self, request: Any, context: Any) -> Any:
@@ -166,9 +167,9 @@ def _restore(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "then"),
     [
-        (_push, ["is updated", "is asked where it stands", "is confirmed"]),
-        (lambda _: power.reboot(yes=True), ["reboots"]),
-        (lambda _: rollback(yes=True), ["goes back", "is asked where it stands"]),
+        (_push, ["is asked who it is", "is updated", "is asked where it stands", "is confirmed"]),
+        (lambda _: power.reboot(yes=True), ["is asked who it is", "reboots"]),
+        (lambda _: rollback(yes=True), ["is asked who it is", "goes back", "is asked where it stands"]),
         (_debug, ["is debugged", "runs true"]),
         (_export, ["is exported", "is asked for its journal", "tells its secrets"]),
         (_restore, ["is asked for its journal"]),
