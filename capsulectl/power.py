@@ -28,7 +28,7 @@ def reboot(*, yes: Yes = False, wait: UntilUp = True, timeout: Timeout = 300.0, 
     """
     connection = Connection(common.capsule)
     before = connection.read(connection.capsule.GetInfo, pb.GetInfoRequest())
-    after = _comes_up(connection, before)
+    after = "" if yes else _comes_up(connection, before)
     confirm(f"{before.short_id} is started anew; {_running(before)}{after}. Go on?", yes)
     answer = connection.call(connection.capsule.RebootNode, pb.RebootNodeRequest())
     say(answer.message or "the machine is started anew", common.quiet)
@@ -49,7 +49,7 @@ def poweroff(*, yes: Yes = False, common: Common = COMMON) -> None:
     """
     connection = Connection(common.capsule)
     before = connection.read(connection.capsule.GetInfo, pb.GetInfoRequest())
-    after = _comes_up(connection, before)
+    after = "" if yes else _comes_up(connection, before)
     confirm(f"{before.short_id} is switched off; {_running(before)}{after}. Go on?", yes)
     answer = connection.call(connection.power.PowerOff, power_pb2.PowerOffRequest())
     say(answer.message or "the machine is switched off", common.quiet)
@@ -59,8 +59,6 @@ def _comes_up(connection: Connection, info: pb.GetInfoResponse) -> str:
     """Which system runs after this boot, where it is another one than now."""
     if info.pending_slot:
         return f". {info.pending_slot} is not confirmed: the system before, {info.last_version}, comes back"
-    if not info.active_slot:
-        return ""
     try:
         update = connection.read(connection.updates.Status, update_pb2.UpdateStatusRequest()).current
     except Failure:
