@@ -43,25 +43,27 @@ def _pager() -> str:
 
 def _feed(pager: str, lines: Iterable[str]) -> None:
     """Whoever leaves it, or interrupts what comes, has seen enough; the pager has the terminal to its own end."""
+    import subprocess  # for who has a pager only
+
     # As git has it: colours stay, a short text stays on the screen, long lines are not folded.
     os.environ.setdefault("LESS", "FRSX")
-    pipe: Any = os.popen(pager, "w")
-    pipe.reconfigure(errors="backslashreplace")
+    made = subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE, text=True, errors="backslashreplace")
+    assert made.stdin is not None
     try:
         for line in lines:
-            pipe.write(f"{line}\n")
-            pipe.flush()
+            made.stdin.write(f"{line}\n")
+            made.stdin.flush()
     except (BrokenPipeError, KeyboardInterrupt):
         pass
     finally:
-        _await(pipe)
+        _await(made)
 
 
-def _await(pipe: Any) -> None:
+def _await(made: Any) -> None:
     """What a Ctrl-C means is the pager's to say, while it lives."""
     while True:
         try:
-            pipe.close()
-        except (BrokenPipeError, KeyboardInterrupt):
+            made.communicate()
+        except KeyboardInterrupt:
             continue
         return
