@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from capsule.v1 import capsule_pb2, capsule_pb2_grpc, history_pb2, history_pb2_grpc
 from capsulectl import heads
+from tests.support.served import served
 from tests.support.terminal import window
 
 HOME, ROWS = "0123456789abcdef", 5
@@ -43,13 +43,8 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     address = f"unix:{tmp_path}/s"
     monkeypatch.setenv("CAPSULE_CONFIG_DIR", str(tmp_path / "config"))
     heads.keep(address, heads.Seen(HOME, 90, "bb" * 32))
-    served, server = PutBack(), grpc.server(ThreadPoolExecutor(2))
-    history_pb2_grpc.add_HistoryServiceServicer_to_server(served, server)
-    capsule_pb2_grpc.add_CapsuleServiceServicer_to_server(served, server)
-    server.add_insecure_port(address)
-    server.start()
-    yield address
-    server.stop(0).wait()
+    with served(PutBack(), address):
+        yield address
 
 
 @pytest.mark.parametrize("then", ["exit", "cat"], ids=["left", "read to the end"])

@@ -1,12 +1,11 @@
 """A command is about one machine to its end, whichever context becomes the current one while it waits."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 
 from capsule.v1 import (
@@ -30,11 +29,20 @@ from capsulectl.connection import Connection
 from capsulectl.debug import debug
 from capsulectl.journal import export
 from capsulectl.update import rollback
+from tests.support.served import served
 
 RUNS = workload_pb2.WorkloadStatus(phase=workload_pb2.WORKLOAD_PHASE_RUNNING, phase_detail="healthy")
 
 
-class Machine:
+class Machine(
+    capsule_pb2_grpc.CapsuleServiceServicer,
+    update_pb2_grpc.UpdateServiceServicer,
+    debug_pb2_grpc.DebugServiceServicer,
+    machine_pb2_grpc.MachineServiceServicer,
+    workload_pb2_grpc.WorkloadServiceServicer,
+    history_pb2_grpc.HistoryServiceServicer,
+    move_pb2_grpc.MoveServiceServicer,
+):
     """Says what a healthy one would to every question. Told to go, it starts anew; somebody chooses `other` then."""
 
     def __init__(self, name: str, other: str, calls: list[str]) -> None:
@@ -107,25 +115,6 @@ class Machine:
         self._also("tells its secrets")
         yield move_pb2.SealedValues(naming_key=b"key")
 
-    def __getattr__(self, name: str) -> None:
-        """What nothing here calls."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-
-    def serve(self, address: str) -> grpc.Server:
-        """At a socket."""
-        server = grpc.server(ThreadPoolExecutor(4))
-        capsule_pb2_grpc.add_CapsuleServiceServicer_to_server(self, server)
-        update_pb2_grpc.add_UpdateServiceServicer_to_server(self, server)
-        debug_pb2_grpc.add_DebugServiceServicer_to_server(self, server)
-        machine_pb2_grpc.add_MachineServiceServicer_to_server(self, server)
-        workload_pb2_grpc.add_WorkloadServiceServicer_to_server(self, server)
-        history_pb2_grpc.add_HistoryServiceServicer_to_server(self, server)
-        move_pb2_grpc.add_MoveServiceServicer_to_server(self, server)
-        server.add_insecure_port(address)
-        server.start()
-        return server
-
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
@@ -135,12 +124,12 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]
     monkeypatch.setattr(power, "POLL_S", 0.0)
     monkeypatch.setattr(update_push, "HEALTH_S", 0.0)
     asked: list[str] = []
-    served = [Machine(name, other, asked).serve(f"unix:{tmp_path}/{name}") for name, other in ("AB", "BA")]
     sockets = {name: {"socket": f"{tmp_path}/{name}"} for name in "AB"}
     contexts.save_local({"current": "A", "beside": "", "contexts": sockets})
-    yield asked
-    for server in served:
-        server.stop(None).wait()
+    with ExitStack() as both:
+        for name, other in ("AB", "BA"):
+            both.enter_context(served(Machine(name, other, asked), f"unix:{tmp_path}/{name}"))
+        yield asked
 
 
 def _push(directory: Path) -> None:

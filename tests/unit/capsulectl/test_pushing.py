@@ -1,17 +1,16 @@
 """A push of an image, as the capsule sees it."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 
 from capsule.v1 import image_pb2 as pb
-from capsule.v1.image_pb2_grpc import ImageServiceServicer, add_ImageServiceServicer_to_server
+from capsule.v1.image_pb2_grpc import ImageServiceServicer
 from capsulectl.image import push
 from capsulectl.options import Common
+from tests.support.served import served
 
 YEAR_S = 365 * 86_400.0
 
@@ -30,24 +29,18 @@ class Capsule(ImageServiceServicer):
 
 @pytest.fixture
 def capsule(tmp_path: Path) -> Iterator[tuple[Capsule, Common]]:
-    served, server = Capsule(), grpc.server(ThreadPoolExecutor(1))
-    add_ImageServiceServicer_to_server(served, server)
-    address = f"unix:{tmp_path}/capsule.sock"
-    server.add_insecure_port(address)
-    server.start()
-    try:
-        yield served, Common(capsule=address)
-    finally:
-        server.stop(None).wait()
+    one, address = Capsule(), f"unix:{tmp_path}/capsule.sock"
+    with served(one, address):
+        yield one, Common(capsule=address)
 
 
 def test_a_push_lasts_as_long_as_it_lasts(
     capsule: tuple[Capsule, Common], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Some gigabytes over a line of a few megabits are more than any deadline that would be of use otherwise."""
-    served, common = capsule
+    one, common = capsule
     archive = tmp_path / "web.tar"
     archive.write_bytes(b"an archive" * 1000)
     push(str(archive), common=common)
     assert capsys.readouterr().out == "web:1\n"
-    assert served.left_s is None or served.left_s > YEAR_S
+    assert one.left_s is None or one.left_s > YEAR_S

@@ -1,7 +1,6 @@
 """A file that cannot be read to its end while it is sent, as on a disk that fails."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,19 @@ from capsulectl.image import push
 from capsulectl.options import Common
 from capsulectl.update_push import push as push_update
 from capsulectl.volume_files import import_
+from tests.support.served import served
 
 FAILING = "/proc/self/mem"
 """A file whose beginning is an input/output error."""
 
 
-class Machine:
+class Machine(
+    volume_pb2_grpc.VolumeDataServiceServicer,
+    image_pb2_grpc.ImageServiceServicer,
+    capsule_pb2_grpc.CapsuleServiceServicer,
+    update_pb2_grpc.UpdateServiceServicer,
+    move_pb2_grpc.MoveServiceServicer,
+):
     """Takes whatever comes, to its end."""
 
     def _takes(self, requests: Iterator[Any], context: Any) -> Any:
@@ -38,26 +44,13 @@ class Machine:
     def Status(self, request: Any, context: Any) -> Any:
         return update_pb2.UpdateStatus()
 
-    def __getattr__(self, name: str) -> None:
-        """What nothing here calls."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-
 
 @pytest.fixture
 def common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Common]:
     monkeypatch.setenv("CAPSULE_CONFIG_DIR", str(tmp_path))
-    machine: Any = Machine()
-    server = grpc.server(ThreadPoolExecutor(2))
-    volume_pb2_grpc.add_VolumeDataServiceServicer_to_server(machine, server)
-    image_pb2_grpc.add_ImageServiceServicer_to_server(machine, server)
-    capsule_pb2_grpc.add_CapsuleServiceServicer_to_server(machine, server)
-    update_pb2_grpc.add_UpdateServiceServicer_to_server(machine, server)
-    move_pb2_grpc.add_MoveServiceServicer_to_server(machine, server)
-    server.add_insecure_port(f"unix:{tmp_path}/capsule.sock")
-    server.start()
-    yield Common(capsule=f"unix:{tmp_path}/capsule.sock")
-    server.stop(None).wait()
+    address = f"unix:{tmp_path}/capsule.sock"
+    with served(Machine(), address):
+        yield Common(capsule=address)
 
 
 @pytest.mark.parametrize(
