@@ -12,7 +12,7 @@ from capsule.v1 import capsule_pb2 as pb
 from capsule.v1 import update_pb2
 from capsulectl.connection import Connection
 from capsulectl.contexts import Target
-from capsulectl.errors import FAILED, USAGE, Failure
+from capsulectl.errors import FAILED, USAGE, Failure, Impostor, NotLetIn
 from capsulectl.files import file_to_send
 from capsulectl.names import volume_names
 from capsulectl.options import COMMON, DURATION, Common, Timeout, UntilUp, Yes
@@ -203,6 +203,8 @@ def _watch(target: Target, answer: Any, seconds: float) -> bool:
         try:
             connection = Connection(target)
             status = connection.read(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
+        except (NotLetIn, Impostor):
+            raise
         except Failure:
             if time.monotonic() - heard > SILENT_S:
                 raise

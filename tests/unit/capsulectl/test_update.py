@@ -127,11 +127,11 @@ def test_a_watch_outlives_a_question_that_is_not_answered(
     assert update_push._watch(BOX, answer, 0.001) is confirms
 
 
-def test_a_watch_outlives_a_moment_in_which_not_even_a_certificate_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where none can be kept, each connection asks the machine for it first."""
+def watched(first: Failure, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """A watch whose first connection fails so, and that finds all well by the next ones."""
     well = pb.UpdateStatus(active_slot="slot_b", tentative=True, judged=True, healthy_seconds=9, seconds_left=9)
     up = SimpleNamespace(updates=SimpleNamespace(Status=None), read=lambda *_, **__: well)
-    made: Iterator[object] = chain((Failure("No route to host"),), repeat(up))
+    made: Iterator[object] = chain((first,), repeat(up))
 
     def connected(capsule: Target) -> object:
         one = next(made)
@@ -141,7 +141,18 @@ def test_a_watch_outlives_a_moment_in_which_not_even_a_certificate_is_shown(monk
 
     monkeypatch.setattr(update_push, "Connection", connected)
     monkeypatch.setattr(update_push, "HEALTH_S", 0.0)
-    assert update_push._watch(BOX, SimpleNamespace(uid=30, next_slot="slot_b"), 0.001)
+    return update_push._watch(BOX, SimpleNamespace(uid=30, next_slot="slot_b"), 0.001)
+
+
+def test_a_watch_outlives_a_moment_in_which_not_even_a_certificate_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where none can be kept, each connection asks the machine for it first."""
+    assert watched(Failure("No route to host"), monkeypatch)
+
+
+@pytest.mark.parametrize("met", [Impostor("another certificate"), NotLetIn("your key was removed")])
+def test_a_watch_ends_at_once_with_what_no_waiting_mends(met: Failure, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(type(met), match=met.message):
+        watched(met, monkeypatch)
 
 
 def test_a_machine_on_its_way_is_asked_until_it_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
