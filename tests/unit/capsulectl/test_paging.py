@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.terminal import window
+from tests.support.until import wait_until
 
 ROWS = 5
 LIST = """
@@ -100,8 +101,7 @@ def test_a_ctrl_c_ends_what_comes_and_the_pager_has_the_terminal_until_it_is_lef
     pager = script(tmp_path / "waits", f"#!/bin/bash\n{waits}\n")
     with window(rows=ROWS) as made:
         made.run([sys.executable, "-c", LIST, tmp_path / "none", "3"], environment({"PAGER": str(pager)}))
-        while not (tmp_path / "seen").exists():
-            assert made.process is not None and made.process.poll() is None
+        wait_until((tmp_path / "seen").exists, "the pager has read a line")
         made.type(b"\x03")
         made.sees("interrupted")
         made.type("q\n")
