@@ -155,6 +155,7 @@ def test_a_refusal_names_the_field_of_a_manifest_and_no_other(field: str, told: 
     ("code", "reason", "waits"),
     [
         (grpc.StatusCode.UNAUTHENTICATED, "KEY_UNKNOWN", False),
+        (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED", True),
         (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_FROM_THE_FUTURE", True),
         (grpc.StatusCode.PERMISSION_DENIED, "ROLE_LACKS", False),
         (grpc.StatusCode.UNAVAILABLE, "RESTORING", True),
