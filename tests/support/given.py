@@ -14,7 +14,7 @@ def given(content: bytes) -> Iterator[None]:
     with tempfile.TemporaryFile() as file:
         file.write(content)
         file.seek(0)
-        with _standing(file.fileno()):
+        with standing(file.fileno()):
             yield
 
 
@@ -34,7 +34,7 @@ def given_slowly(pieces: Sequence[bytes], pause_s: float = 0.05) -> Iterator[Non
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        with _standing(reads):
+        with standing(reads):
             yield
     finally:
         writer.join()
@@ -42,7 +42,8 @@ def given_slowly(pieces: Sequence[bytes], pause_s: float = 0.05) -> Iterator[Non
 
 
 @contextmanager
-def _standing(number: int) -> Iterator[None]:
+def standing(number: int) -> Iterator[None]:
+    """Within, standard input is what this file descriptor is of."""
     before = os.dup(0)
     os.dup2(number, 0)
     try:
