@@ -119,9 +119,6 @@ def _plan_former(machine: Machine, workload: Workload, image: EnsureImage, attem
     """
     trouble = workload.trouble
     given_up = trouble is not None and trouble.permanent and trouble.effect == "EnsureImage"
-    files = plan_files(machine, workload, attempt)
-    if files is not None:
-        return replace(files, not_before=workload.retry) if given_up else files
     mends = _plan_mending(machine, workload, attempt)
     if mends is not None and (trouble is None or trouble.effect != kind_of(mends)):
         return mends
@@ -129,8 +126,11 @@ def _plan_former(machine: Machine, workload: Workload, image: EnsureImage, attem
 
 
 def _plan_mending(machine: Machine, workload: Workload, attempt: int) -> Effect | None:
-    """What another hand took from a run that is to be replaced, if it is to be mended. What else is wanted of its
-    network is its successor's: it keeps what that will not have."""
+    """Secrets' files of a run that is to be replaced, as they are now, and what another hand took from it, if it is to
+    be mended. What else is wanted of its network is its successor's: it keeps what that will not have."""
+    files = plan_files(machine, workload, attempt)
+    if files is not None:
+        return replace(files, not_before=workload.retry)
     link = workload.unlinked
     if workload.address and machine.network.foreign is not None and not rules_are_left(machine, workload):
         return _rules(machine, workload, attempt)

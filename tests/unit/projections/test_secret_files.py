@@ -150,6 +150,22 @@ def test_an_image_that_is_given_up_stays_so_when_the_files_of_the_former_run_fai
     assert plan(story.machine) == ()
 
 
+def test_files_that_cannot_be_made_leave_the_image_of_the_successor_its_turn() -> None:
+    story = running_with_a_file()
+    story.call(rotate())
+    story.apply(replace(using("web", file="db"), image_ref="docker.io/library/other:1", resolved=FAR))
+    turns = []
+    for _ in range(5):
+        (goal,) = plan(story.machine)
+        assert goal.not_before == story["web"].retry
+        turns.append(kind_of(goal))
+        story.begin(goal)
+        reason = "SEAL_BROKEN" if isinstance(goal, EnsureSecretFiles) else "REGISTRY_DOWN"
+        story.tell(EffectFailed(kind_of(goal), "web", goal.uid, reason, "no", attempt=goal.attempt, retry_delay_ms=500))
+    assert turns == ["EnsureSecretFiles", "EnsureImage"] * 2 + ["EnsureSecretFiles"]
+    assert kinds(story) == ["EnsureImage", "StopRun", "EnsureSecretFiles", "StartRun"]
+
+
 def test_what_another_hand_took_is_made_again() -> None:
     story = running_with_a_file()
     seen = SeenFiles("web", story["web"].uid, frozenset())
