@@ -41,7 +41,7 @@ from journal.errors import JournalError, JournalFull
 from journal.events import EffectAbandoned, EffectDone, EffectFailed, EffectStarted, VolumeRemoved, WorkloadRemoved
 from projections.restarts import retry_delay_ms
 from projections.state import Deadline
-from projections.volumes import concerned_by
+from projections.volumes import users_of
 
 log = logging.getLogger(__name__)
 
@@ -99,15 +99,14 @@ class Runner:
             self._wake(key, 0)
 
     def wake(self, key: str, cause: int) -> None:
-        """An entry changed this object (`plan_object` says what keys are). Of a volume, those that
-        it concerns may wait for that."""
+        """An entry changed this object (`plan_object` says what keys are). A volume's users may wait for it."""
         if not self._open:
             return
         self._wake(key, cause)
         for waiting in self._waiting.pop(key, ()):
             self._wake(waiting, cause)
         if key.startswith(VOLUME):
-            for user in concerned_by(self._recorder.machine, key.removeprefix(VOLUME)):
+            for user in users_of(self._recorder.machine, key.removeprefix(VOLUME)):
                 self._wake(user, cause)
 
     def _wake(self, name: str, cause: int) -> None:

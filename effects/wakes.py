@@ -21,7 +21,7 @@ from journal.events import (
 from projections.fold import fold
 from projections.images import users as users_of_image
 from projections.secrets import users_of as users_of_secret
-from projections.state import Machine
+from projections.state import Machine, Volume, Workload
 
 _FAR = ImagePushed | ImagePulled | ImageFound | RegistryConfigured | NetworkEnsured
 """Events that may change workloads that they do not name: by these, what was waited for is here."""
@@ -35,12 +35,17 @@ def folded(machine: Machine, header: Header, event: Event) -> Iterator[str]:
     return _woken(machine, event, list(zip(names, held, strict=True)))
 
 
-def _woken(machine: Machine, event: Event, held: list[tuple[str, tuple[object, object]]]) -> Iterator[str]:
+def _woken(
+    machine: Machine, event: Event, held: list[tuple[str, tuple[Workload | None, Volume | None]]]
+) -> Iterator[str]:
     for name, (workload, volume) in held:
         if machine.workloads.get(name) is not workload:
             yield name
         if machine.volumes.get(name) is not volume:
             yield f"volume/{name}"
+            # Who had it may be declared without it, and may not hold it any more.
+            if volume is not None and volume.holder:
+                yield volume.holder
     yield from _elsewhere(machine, event)
 
 

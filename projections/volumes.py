@@ -52,12 +52,6 @@ def running_users_of(machine: Machine, name: str) -> tuple[str, ...]:
     return tuple(user for user in users_of(machine, name) if machine.workloads[user].desired == "running")
 
 
-def concerned_by(machine: Machine, name: str) -> tuple[str, ...]:
-    """Whom a change of the volume may give something to do: its users, and a run of one that is declared without it."""
-    users, volume = users_of(machine, name), machine.volumes.get(name)
-    return users if volume is None or volume.holder in ("", *users) else (*users, volume.holder)
-
-
 def held_by(machine: Machine, workload: Workload) -> tuple[Volume, ...]:
     """The volumes that are mounted for this incarnation, by name."""
     name, uid = workload.name, workload.uid

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given, settings
 
-from effects.goals import EnsureNetwork
+from effects.goals import EnsureNetwork, UnmountVolume
 from effects.planner import awaited_by, plan_object
 from effects.wakes import folded
 from journal.entry import Header
@@ -18,12 +18,15 @@ from journal.events import (
     JournalRestored,
     MachineHalted,
     NetworkEnsured,
+    VolumeLost,
+    VolumeUnmounted,
 )
 from projections.state import Machine
-from projections.volumes import concerned_by
+from projections.volumes import users_of
 from tests.histories.recorded import folded_of, releases
 from tests.support.chance import histories
 from tests.support.story import PIN, Story, declared
+from tests.unit.effects.test_volume_planner import living
 
 
 def keys_of(machine: Machine) -> set[str]:
@@ -32,7 +35,7 @@ def keys_of(machine: Machine) -> set[str]:
 
 def reached_by(before: Machine, after: Machine, woken: set[str]) -> set[str]:
     """Whom the runner wakes: these, users of the volumes among them, and who waits for one of them with nothing due."""
-    users = {user for key in woken if key.startswith("volume/") for user in concerned_by(after, key[len("volume/") :])}
+    users = {user for key in woken if key.startswith("volume/") for user in users_of(after, key[len("volume/") :])}
     waiting = {
         key for key in keys_of(before) if plan_object(before, key) is None and woken & set(awaited_by(before, key))
     }
@@ -96,4 +99,22 @@ def test_all_whom_the_network_held_up_hear_at_once_that_it_works_again() -> None
     assert isinstance(goal, EnsureNetwork) and goal.not_before is not None
     story.tell(NetworkEnsured(goal.upto, 0))
     assert {story.next_goal(name) for name in ("db", "web")} == {"AttachNetwork"}
+    judge(story.entries, story.beginning.fork())
+
+
+@pytest.mark.parametrize("found", [VolumeUnmounted, VolumeLost])
+def test_who_was_declared_without_a_volume_hears_at_once_that_it_is_not_mounted_any_more(
+    found: type[VolumeUnmounted] | type[VolumeLost],
+) -> None:
+    story = living()
+    story.apply(declared("web"))
+    while not isinstance(goal := plan_object(story.machine, "web"), UnmountVolume):
+        assert goal is not None
+        story.reach(goal)
+    story.begin(goal)
+    why = EffectFailed("UnmountVolume", "web", goal.uid, "VOLUME_FAILED", "it is busy", retry_delay_ms=60_000)
+    story.tell(why)
+    assert story.next_goal("web") == "UnmountVolume"
+    story.tell(found("data", goal.volume_uid))
+    assert story.next_goal("web") == "StartRun"
     judge(story.entries, story.beginning.fork())
