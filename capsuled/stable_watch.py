@@ -6,18 +6,13 @@ was there is told of at the next start.
 """
 
 import asyncio
-import logging
 
 from capsuled.engine import Engine
+from capsuled.insist import until_seen
 from journal.clock import Clock
-from journal.errors import JournalFull
 from journal.events import WorkloadStable
 from projections.restarts import stable_at
 from projections.state import Deadline
-
-log = logging.getLogger(__name__)
-
-FULL_RETRY_S = 5.0
 
 Due = tuple[WorkloadStable, Deadline]
 """What is to be told, and when."""
@@ -60,18 +55,12 @@ class StableWatch:
         return (told, at) if at.boot == self._clock.boot_id else None
 
     async def _wait(self, told: WorkloadStable, at: Deadline) -> None:
-        full = False
-        # A restore, or a deletion by force, ends a row without a word to whoever watches the workload.
-        while self._due(told.name) == (told, at):
-            if (left_ns := at.mono_ns - self._clock.mono_ns()) > 0:  # a timer may be a moment early
-                await self._clock.sleep(left_ns / 1e9)
-                continue
-            try:
-                # With this the row is over, and this task is told to leave off.
-                self._engine.record((told,), reserved=True)
-                return
-            except JournalFull as error:
-                if not full:
-                    log.warning("that %s is stable cannot be journaled yet: %s", told.name, error)
-                full = True
-            await self._clock.sleep(FULL_RETRY_S)
+        while (left_ns := at.mono_ns - self._clock.mono_ns()) > 0:  # a timer may be a moment early
+            await self._clock.sleep(left_ns / 1e9)
+
+        async def tell() -> None:
+            # A restore, or a deletion by force, ends a row without a word to whoever watches the workload.
+            if self._due(told.name) == (told, at):
+                self._engine.record((told,), reserved=True)  # with this the row is over, and this task is to leave off
+
+        await until_seen(tell, self._clock, f"the run of {told.name}")
