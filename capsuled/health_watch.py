@@ -9,6 +9,7 @@ import logging
 import zlib
 
 from capsuled.engine import Engine
+from capsuled.task_each import TaskEach
 from effects.health.protocol import Prober, Target
 from journal.clock import Clock
 from journal.errors import JournalFull
@@ -35,30 +36,13 @@ class HealthWatch:
         self._prober = prober
         self._clock = clock
         self._room = asyncio.Semaphore(AT_ONCE)
-        self._group: asyncio.TaskGroup | None = None
-        self._tasks: dict[str, tuple[Target, asyncio.Task[None]]] = {}
         self._told_full = False
+        targets = TaskEach(engine, "health", self._due, self._watch)
+        self.run, self.wake = targets.run, targets.wake
 
-    async def run(self) -> None:
-        """Look until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            for name in tuple(self._engine.machine.workloads):
-                self.wake(name, 0)
-            await asyncio.Event().wait()
-
-    def wake(self, key: str, cause: int) -> None:
-        """An entry changed this object: begin to look at its run, or leave off."""
-        workload = self._engine.machine.workloads.get(key)
-        target = None if workload is None else _target(workload)
-        held = self._tasks.get(key)
-        if self._group is None or (None if held is None else held[0]) == target:
-            return
-        if held is not None:
-            held[1].cancel()
-            del self._tasks[key]
-        if target is not None:
-            self._tasks[key] = (target, self._group.create_task(self._watch(target), name=f"health of {key}"))
+    def _due(self, name: str) -> Target | None:
+        workload = self._engine.machine.workloads.get(name)
+        return None if workload is None else _target(workload)
 
     async def _watch(self, target: Target) -> None:
         failures = 0

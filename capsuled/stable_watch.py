@@ -5,10 +5,9 @@ Woken by entries, never by polling: a timer for each such run, and none for othe
 was there is told of at the next start.
 """
 
-import asyncio
-
 from capsuled.engine import Engine
 from capsuled.insist import until_seen
+from capsuled.task_each import TaskEach
 from journal.clock import Clock
 from journal.events import WorkloadStable
 from projections.restarts import stable_at
@@ -24,27 +23,8 @@ class StableWatch:
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
-        self._group: asyncio.TaskGroup | None = None
-        self._tasks: dict[str, tuple[Due, asyncio.Task[None]]] = {}
-
-    async def run(self) -> None:
-        """Wait and tell until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            for name in tuple(self._engine.machine.workloads):
-                self.wake(name, 0)
-            await asyncio.Event().wait()
-
-    def wake(self, key: str, cause: int) -> None:
-        """An entry changed this object: begin to wait for its run, or leave off."""
-        due, held = self._due(key), self._tasks.get(key)
-        if self._group is None or (None if held is None else held[0]) == due:
-            return
-        if held is not None:
-            held[1].cancel()
-            del self._tasks[key]
-        if due is not None:
-            self._tasks[key] = (due, self._group.create_task(self._wait(*due), name=f"row of {key}"))
+        rows = TaskEach(engine, "row", self._due, self._wait)
+        self.run, self.wake = rows.run, rows.wake
 
     def _due(self, name: str) -> Due | None:
         workload = self._engine.machine.workloads.get(name)
@@ -54,13 +34,14 @@ class StableWatch:
         told = WorkloadStable(name, workload.uid, workload.run.number)
         return (told, at) if at.boot == self._clock.boot_id else None
 
-    async def _wait(self, told: WorkloadStable, at: Deadline) -> None:
+    async def _wait(self, due: Due) -> None:
+        told, at = due
         while (left_ns := at.mono_ns - self._clock.mono_ns()) > 0:  # a timer may be a moment early
             await self._clock.sleep(left_ns / 1e9)
 
         async def tell() -> None:
             # A restore, or a deletion by force, ends a row without a word to whoever watches the workload.
-            if self._due(told.name) == (told, at):
+            if self._due(told.name) == due:
                 self._engine.record((told,), reserved=True)  # with this the row is over, and this task is to leave off
 
         await until_seen(tell, self._clock, f"the run of {told.name}")
