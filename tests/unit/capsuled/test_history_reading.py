@@ -1,6 +1,7 @@
 """Reading the memory: whatever is asked of it, the event loop reads no more than the journal's end."""
 
 import asyncio
+import io
 import os
 import shutil
 import threading
@@ -18,6 +19,7 @@ from capsule.v1 import history_pb2 as pb
 from capsuled.examine import verify_apart
 from capsuled.processes import run
 from capsuled.services.history import HistoryService
+from journal.archive import Archive
 from journal.entry import LOCAL
 from journal.environment import Environment
 from journal.events import CallAccepted, CallRead
@@ -121,6 +123,16 @@ def test_what_is_listed_is_what_was_asked_for(served: tuple[HistoryService, Watc
     assert entries(service, type="call.", limit=1_500) == entries(service, type="call.accepted", limit=1_500)
     assert entries(service, type="call.accepted", limit=1_500) == accepted[-1_500:]
     assert entries(service, actor="nobody") == entries(service, actor="nobody", limit=5) == []
+
+
+@pytest.mark.parametrize(("upto", "part"), [(0, False), (COUNT - 1, True), (COUNT, False), (COUNT + 1, False)])
+def test_an_archive_says_whether_the_journal_had_more_when_it_was_taken(
+    served: tuple[HistoryService, Watched], upto: int, part: bool
+) -> None:
+    service, _ = served
+    chunks = asyncio.run(listed(service.Export(pb.ExportRequest(upto=upto), None)))
+    title = Archive(io.BytesIO(b"".join(chunk.data for chunk in chunks))).title
+    assert title.part is part
 
 
 def held(service: HistoryService, **asked: Any) -> int:
