@@ -8,6 +8,7 @@ from projections import volumes
 from projections.handlers import Handlers
 from projections.phases import BY_MOVE, RunMove, RunPhase
 from projections.state import Deadline, Machine, Run, Trouble, Workload
+from projections.troubles import relieved
 from projections.workloads import incarnation
 
 _STOPPED = BY_MOVE[RunMove.STOP]
@@ -41,13 +42,12 @@ def effect_started(machine: Machine, header: Header, event: EffectStarted) -> No
 def effect_done(machine: Machine, header: Header, event: EffectDone) -> None:
     """What was due is done: the trouble with it is over."""
     name, effect = event.name, event.effect
-    before = after = machine.workloads.get(name)
-    if before is None or after is None or before.uid != event.uid:
+    before = machine.workloads.get(name)
+    if before is None or before.uid != event.uid:
         volumes.done(machine, event)
         return
-    if before.trouble is not None and before.trouble.effect == effect:
-        after = replace(after, trouble=None, hold=None, hold_until_wall=0)
-    elif (given_up := _given_up(before, effect)) is not None:
+    after = relieved(before, effect)
+    if (given_up := _given_up(before, effect)) is not None:
         after = replace(after, trouble=replace(given_up, attempt=1), hold=None)
     if effect == "EnsureImage":
         after = replace(after, pulling=False, asked=False)
