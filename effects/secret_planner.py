@@ -4,15 +4,13 @@ now. Pure.
 
 from effects.goals import EnsureSecretFiles, RemoveSecretFiles
 from projections.phases import LIVE
-from projections.secrets import files_for, spec_of
+from projections.secrets import files_for, living_spec
 from projections.state import Machine, Workload
 
 
 def plan_files(machine: Machine, workload: Workload, attempt: int) -> EnsureSecretFiles | None:
     """The files of the run that lives or is about to begin, if they are not so yet."""
-    run = workload.run
-    spec = workload.spec if run is None or run.phase not in LIVE else spec_of(workload, run)
-    wanted = files_for(machine, spec)
+    wanted = files_for(machine, living_spec(workload))
     if not wanted or wanted == workload.secret_files:
         return None
     return EnsureSecretFiles(workload.name, workload.uid, wanted, workload.retry_of("EnsureSecretFiles"), attempt)

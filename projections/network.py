@@ -20,6 +20,7 @@ from projections.handlers import Handlers
 from projections.intents import DEFAULT_SUBNET
 from projections.phases import LIVE
 from projections.refusals import Refusal, refused
+from projections.secrets import living_spec
 from projections.state import Machine, Workload
 from projections.troubles import relieve, relieved
 
@@ -59,7 +60,7 @@ def wanted_mappings(machine: Machine) -> tuple[Mapping, ...]:
 def _mappings_of(workload: Workload) -> tuple[Mapping, ...]:
     """The host ports that lead to the workload now: those of one that is on the bridge and shall run. While a run
     lives, they are its own."""
-    spec = _former_spec(workload) or workload.spec
+    spec = living_spec(workload)
     if spec.network != "bridge" or workload.desired != "running":
         return ()
     return tuple(
@@ -143,7 +144,7 @@ def _keeps_it(workload: Workload) -> bool:
     """Whether a run of it is on the bridge, and so does not let go of that."""
     run = workload.run
     alive = run is not None and run.phase in LIVE
-    return alive and workload.desired == "running" and (_former_spec(workload) or workload.spec).network == "bridge"
+    return alive and workload.desired == "running" and living_spec(workload).network == "bridge"
 
 
 def _is_kept(machine: Machine, but: str) -> bool:

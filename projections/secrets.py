@@ -31,6 +31,12 @@ def spec_of(workload: Workload, run: Run) -> ContainerSpec:
     return workload.spec if run.spec is None else run.spec
 
 
+def living_spec(workload: Workload) -> ContainerSpec:
+    """What lives was begun from; where nothing lives, what is declared."""
+    run = workload.run
+    return workload.spec if run is None or run.phase not in LIVE else spec_of(workload, run)
+
+
 def absent_from(machine: Machine, spec: ContainerSpec) -> tuple[str, ...]:
     """The secrets that a spec names and that are not there, sorted: none, as long as one in use cannot be removed."""
     return tuple(sorted(names_in(spec) - machine.secrets.keys()))
